@@ -1,0 +1,42 @@
+"""What the platform asks of a cluster: to be observed. It is never asked to create anything."""
+
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from api.domain.names import AppRef
+from api.domain.rollout import LiveVersion, Observation
+
+
+@dataclass(frozen=True)
+class LogLine:
+    """One line of an app's output."""
+
+    at: datetime
+    text: str
+    pod: str
+
+
+class Cluster(Protocol):
+    """Observed by `clients` (Kubernetes and Flux) or by `local` (the embedded stand-in)."""
+
+    async def observe(self, ref: AppRef) -> Observation:
+        """What is known of the app now; costs no request to the API server."""
+
+    def changes(self, ref: AppRef) -> AsyncIterator[None]:
+        """Yield at once, then whenever something of the app changed (bursts may be merged)."""
+
+    def logs(
+        self, ref: AppRef, *, follow: bool = False, previous: bool = False, tail: int = 200
+    ) -> AsyncIterator[LogLine]:
+        """The app's output, oldest first; with `follow` it goes on until the caller stops."""
+
+    async def poke(self, shards: Collection[str]) -> None:
+        """Tell Flux that these shard branches moved."""
+
+    async def live(self, ref: AppRef) -> LiveVersion | None:
+        """The version whose pods were last seen serving; None when nothing was."""
+
+    async def problem(self) -> str | None:
+        """Why the cluster cannot be observed now; None when it can."""

@@ -1,0 +1,1 @@
+"""Pure: no I/O, never awaits, imports no client library."""

@@ -1,0 +1,254 @@
+"""Where things stand in the repository, and the files that people and the platform share there.
+
+`main` holds intents under `apps/<shard>/<user_id>/<app_id>/`; a branch `flux/<shard>` holds what
+Flux applies under `<user_id>/<app_id>/`. DESIGN: what a person may write is one of ENTRIES.
+"""
+
+import re
+from typing import Annotated, Final, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from api.domain.names import AppRef, is_id, shard_of
+
+MAIN: Final = "main"
+API_VERSION: Final = "fastapi-platform/v1"
+DEFAULT_ENTRYPOINT: Final = "user_code.py"
+MAX_NAME_LENGTH: Final = 60
+MAX_ENV: Final = 50
+MAX_ENV_VALUE: Final = 4096
+MAX_SETTINGS_BYTES: Final = 300_000
+
+#: The parts of an app's folder that go from `main` to its shard branch.
+ENTRIES: Final = ("app.yaml", "code", "overlay", "secrets")
+EMPTY_OVERLAY: Final = b"""\
+# Changes to this app's manifests, as patches: resources up to the ceilings of platform.yaml,
+# terminationGracePeriodSeconds and annotations. Everything else is the platform's.
+apiVersion: kustomize.config.k8s.io/v1alpha1
+kind: Component
+patches: []
+"""
+
+# YAML, kustomize or Kubernetes alter or refuse these: NUL, C0 but tab and line ends, DEL and C1,
+# lone surrogates, and the two non-characters U+FFFE and U+FFFF.
+_UNSAFE_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_CONTROL_OR_BIDI: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+    "\ufffe\uffff]"
+)
+_ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
+#: Variables that would steer the runner, the interpreter or the loader.
+_RESERVED_ENV: Final = re.compile(r"(?:PYTHON|LD_|FASTAPI_PLATFORM_|UVICORN_|DYLD_).*|PATH|HOME|TMPDIR")
+_SEGMENT: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.))*")
+MAX_PATH: Final = 120
+
+
+class InvalidFile(ValueError):
+    """A file of the repository does not fit its schema; `message` names the field."""
+
+    def __init__(self, path: str, message: str) -> None:
+        super().__init__(f"{path}: {message}")
+        self.path = path
+        self.message = message
+
+
+def is_plain_path(path: str) -> bool:
+    """Whether `path` is relative, without `..`, hidden or empty parts, in plain ASCII letters."""
+    return 0 < len(path) <= MAX_PATH and all(
+        _SEGMENT.fullmatch(part) and not part.endswith(".") for part in path.split("/")
+    )
+
+
+def unsafe_character(text: str) -> int | None:
+    """Index of the first character that YAML tools alter or refuse; None when there is none."""
+    match = _UNSAFE_TEXT.search(text)
+    return match.start() if match else None
+
+
+def _display_name(name: str) -> str:
+    if _CONTROL_OR_BIDI.search(name):
+        raise ValueError("may not contain control or bidirectional characters")
+    if name != name.strip() or not name:
+        raise ValueError("may not be empty or begin or end with a space")
+    return name
+
+
+def _id(text: str) -> str:
+    if not is_id(text):
+        raise ValueError("must be lower-case letters, digits and dashes, starting with a letter")
+    return text
+
+
+def _python_path(path: str) -> str:
+    if not is_plain_path(path) or not path.endswith(".py"):
+        raise ValueError("must be the path of a .py file under code/")
+    return path
+
+
+def _environment(env: dict[str, str]) -> dict[str, str]:
+    for name, value in env.items():
+        if not _ENV_NAME.fullmatch(name):
+            raise ValueError(f"{name[:40]!r}: a variable's name has letters, digits and _ only")
+        if _RESERVED_ENV.fullmatch(name.upper()):
+            raise ValueError(f"{name}: this name is reserved for the platform")
+        if len(value) > MAX_ENV_VALUE:
+            raise ValueError(f"{name}: a value has at most {MAX_ENV_VALUE} characters")
+        if (at := unsafe_character(value)) is not None:
+            raise ValueError(f"{name}: character {at + 1} (U+{ord(value[at]):04X}) cannot be kept")
+    return env
+
+
+Id = Annotated[str, AfterValidator(_id)]
+DisplayName = Annotated[str, Field(max_length=MAX_NAME_LENGTH), AfterValidator(_display_name)]
+Entrypoint = Annotated[str, AfterValidator(_python_path)]
+Environment = Annotated[dict[str, str], Field(max_length=MAX_ENV), AfterValidator(_environment)]
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+class AppFile(_File):
+    """`app.yaml`: what a person may set about their app."""
+
+    api_version: Literal["fastapi-platform/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["App"] = "App"
+    id: Id
+    user: Id
+    name: DisplayName
+    entrypoint: Entrypoint = DEFAULT_ENTRYPOINT
+    state: Literal["running", "hibernated"] = "running"
+    env: Environment = Field(default_factory=dict)
+    review: bool = False
+    pinned: bool = False
+    restarted_at: Annotated[AwareDatetime | None, Field(strict=False)] = Field(
+        None, alias="restartedAt"
+    )
+
+
+class Block(_File):
+    """Why and by whom something was stopped."""
+
+    by: Annotated[str, Field(max_length=200)]
+    reason: Annotated[str, Field(max_length=500)]
+
+
+class TakenDown(Block):
+    """One app that an administrator stopped."""
+
+    app_id: Id
+
+
+class TenantFile(_File):
+    """`tenant.yaml`: whose apps these are, should the database be lost."""
+
+    api_version: Literal["fastapi-platform/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["Tenant"] = "Tenant"
+    user: Id
+    username: Annotated[str, Field(max_length=64), AfterValidator(_display_name)]
+    created: Annotated[AwareDatetime, Field(strict=False)]
+    viewer: bool = False
+    suspended: Block | None = None
+    taken_down: tuple[TakenDown, ...] = Field((), strict=False)
+
+    def stops(self, app_id: str) -> Block | None:
+        """What keeps this app from running whatever its own folder says, if anything does."""
+        return self.suspended or next((t for t in self.taken_down if t.app_id == app_id), None)
+
+
+class Ceilings(_File):
+    """The most that an overlay may ask for; Kubernetes quantities."""
+
+    cpu: str = "500m"
+    memory: str = "256Mi"
+    ephemeral_storage: str = Field("256Mi", alias="ephemeralStorage")
+
+
+class PlatformFile(_File):
+    """`platform.yaml`: what holds for the whole repository."""
+
+    api_version: Literal["fastapi-platform/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["Platform"] = "Platform"
+    layout: Literal[1] = 1
+    shards: Literal[256, 4096] = 256
+    additional_imports: tuple[str, ...] = Field((), alias="additionalImports", strict=False)
+    ceilings: Ceilings = Ceilings()
+
+    @property
+    def shard_digits(self) -> int:
+        """How many hex digits name a shard."""
+        return {256: 2, 4096: 3}[self.shards]
+
+
+_FileT = TypeVar("_FileT", bound=_File)
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain YAML only: no aliases (billion laughs), no duplicate keys, strings stay strings."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("anchors and aliases are not used here")
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+        keys = [key.value for key, _ in node.value]
+        if len(keys) != len(set(map(str, keys))):
+            raise yaml.YAMLError("a key stands twice in one mapping")
+        return super().construct_mapping(node, deep)
+
+
+def parse_app(data: bytes) -> AppFile:
+    """Read `app.yaml`; raise InvalidFile naming the first field that does not fit."""
+    return _parse("app.yaml", AppFile, data)
+
+
+def parse_tenant(data: bytes) -> TenantFile:
+    """Read `tenant.yaml`; raise InvalidFile."""
+    return _parse("tenant.yaml", TenantFile, data)
+
+
+def parse_platform(data: bytes) -> PlatformFile:
+    """Read `platform.yaml`; raise InvalidFile."""
+    return _parse("platform.yaml", PlatformFile, data)
+
+
+def dump(file: BaseModel) -> bytes:
+    """The file as people read it: same value, same bytes; unset options are left out."""
+    content = file.model_dump(mode="json", exclude_none=True)
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    return text.encode()
+
+
+def _parse(path: str, model: type[_FileT], data: bytes) -> _FileT:
+    if len(data) > MAX_SETTINGS_BYTES:
+        raise InvalidFile(path, f"larger than {MAX_SETTINGS_BYTES} bytes")
+    try:
+        content = yaml.load(data.decode(), Loader=_Loader)  # noqa: S506  (a SafeLoader)
+        return model.model_validate(content)
+    except UnicodeDecodeError as error:
+        raise InvalidFile(path, f"not UTF-8 at byte {error.start}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise InvalidFile(path, f"{where}: {first['msg'].removeprefix('Value error, ')}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidFile(path, " ".join(str(error).split())[:300] or "not YAML") from None
+
+
+def shard_branch(shard: str) -> str:
+    """The branch that Flux watches for a shard."""
+    return f"flux/{shard}"
+
+
+def tenant_folder(user_id: str, digits: int) -> str:
+    """A tenant's folder on `main`."""
+    return f"apps/{shard_of(user_id, digits)}/{user_id}"
+
+
+def app_folder(ref: AppRef, digits: int) -> str:
+    """An app's folder on `main`."""
+    return f"{tenant_folder(ref.user_id, digits)}/{ref.app_id}"

@@ -1,0 +1,115 @@
+"""What the platform says when it cannot do what was asked.
+
+Every error that reaches a person carries an HTTP status, a stable code, a message that says what
+happened and where, and a hint that says what to do next::
+
+    PlatformError            500  internal_error
+    ├── InvalidRequest       422  invalid_request
+    │   └── SourceRefused    422  source_refused        details.diagnostics
+    ├── NotAuthenticated     401  not_authenticated
+    ├── NotAllowed           403  not_allowed
+    ├── NotFound             404  not_found             also for what belongs to somebody else
+    ├── Gone                 410  gone
+    ├── Conflict             409  conflict              (name_taken, app_limit …)
+    │   └── StaleBase        409  stale_base            details.current, details.yours
+    ├── TooManyRequests      429  too_many_requests     details.retry_after in seconds
+    └── Unavailable          503  unavailable           nothing was saved; try again
+        ├── RepositoryUnavailable   repository_unavailable
+        ├── CheckUnavailable        check_unavailable
+        └── ClusterUnavailable      cluster_unavailable
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class PlatformError(Exception):
+    """An error with everything its reader needs; `details` must be JSON-serialisable."""
+
+    status: ClassVar[int] = 500
+    code: str = "internal_error"
+    hint: str = "Try again; if it keeps happening, tell an administrator the request id."
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        code: str | None = None,
+        details: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint if hint is not None else self.hint
+        self.code = code if code is not None else self.code
+        self.details = dict(details or {})
+
+
+class InvalidRequest(PlatformError):
+    status = 422
+    code = "invalid_request"
+    hint = "Correct what the message names and send it again."
+
+
+class SourceRefused(InvalidRequest):
+    code = "source_refused"
+    hint = "Correct the lines named in the diagnostics and deploy again. Nothing was changed."
+
+
+class NotAuthenticated(PlatformError):
+    status = 401
+    code = "not_authenticated"
+    hint = "Log in and send the token in the header `Authorization: Bearer …`."
+
+
+class NotAllowed(PlatformError):
+    status = 403
+    code = "not_allowed"
+    hint = "Ask an administrator."
+
+
+class NotFound(PlatformError):
+    status = 404
+    code = "not_found"
+    hint = "Check the address; the list of your apps is at /api/apps."
+
+
+class Gone(PlatformError):
+    status = 410
+    code = "gone"
+    hint = "Its history is still in the repository."
+
+
+class Conflict(PlatformError):
+    status = 409
+    code = "conflict"
+    hint = "Look at the current state and try again."
+
+
+class StaleBase(Conflict):
+    code = "stale_base"
+    hint = "Compare the two versions, then save again based on the current commit."
+
+
+class TooManyRequests(PlatformError):
+    status = 429
+    code = "too_many_requests"
+    hint = "Wait a little and try again."
+
+
+class Unavailable(PlatformError):
+    status = 503
+    code = "unavailable"
+    hint = "Nothing was saved. Try again in a moment."
+
+
+class RepositoryUnavailable(Unavailable):
+    code = "repository_unavailable"
+
+
+class CheckUnavailable(Unavailable):
+    code = "check_unavailable"
+
+
+class ClusterUnavailable(Unavailable):
+    code = "cluster_unavailable"

@@ -1,0 +1,1 @@
+"""Speaks HTTP: parses a request, calls one use case, shapes the answer."""

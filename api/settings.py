@@ -1,0 +1,82 @@
+"""Everything an operator may set, read once from the environment."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MIN_SECRET_BYTES = 32
+
+
+class Settings(BaseSettings):
+    """Frozen settings; a field's upper-case name is its environment variable."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    mode: Literal["embedded", "cluster"] = Field(
+        "embedded", description="`embedded` runs everything on this machine; `cluster` uses Flux."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on (embedded).")
+    port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        8000, description="Port of the editor and the API."
+    )
+    apps_port: Annotated[int, Field(ge=1, le=65535)] = Field(
+        8001, description="Port of the users' apps, another origin than the editor (embedded)."
+    )
+    data_dir: Path = Field(
+        Path(".platform"), description="Folder of repository, accounts and logs (embedded)."
+    )
+    base_domain: str | None = Field(
+        None, description="Host of the platform; apps live on `apps.` beside it."
+    )
+    secret_key: SecretStr | None = Field(
+        None,
+        description="Signs access tokens; at least 32 bytes. Embedded: made once in `DATA_DIR`.",
+    )
+    token_hours: Annotated[int, Field(ge=1, le=720)] = Field(
+        12, description="How long a log-in lasts, in hours."
+    )
+    signup: Literal["open", "invite", "closed"] = Field(
+        "open", description="Who may sign up: everybody, holders of an invitation, nobody."
+    )
+    max_apps_per_user: Annotated[int, Field(ge=1)] = Field(
+        20, description="How many apps one person may have."
+    )
+    idle_hours: Annotated[int, Field(ge=1)] = Field(
+        24, description="Hours without use after which an app may be removed."
+    )
+    runner_python: Path = Field(
+        Path("runner/.venv/bin/python"), description="Python that runs the apps (embedded)."
+    )
+    runner_image: str = Field(
+        "ghcr.io/fastapi-platform/fastapi-platform-runner:dev",
+        description="Image that serves one app (cluster).",
+    )
+    app_memory_mib: Annotated[int, Field(ge=64)] = Field(
+        512, description="Memory an app process may use before it is ended, in MiB (embedded)."
+    )
+
+    @model_validator(mode="after")
+    def _cluster_has_no_defaults_for_secrets(self) -> Self:
+        key = self.secret_key.get_secret_value() if self.secret_key else ""
+        if self.secret_key and len(key.encode()) < MIN_SECRET_BYTES:
+            raise ValueError(f"SECRET_KEY must have at least {MIN_SECRET_BYTES} bytes")
+        if self.mode == "cluster" and not self.secret_key:
+            raise ValueError("SECRET_KEY is required when MODE=cluster")
+        if self.mode == "cluster" and not self.base_domain:
+            raise ValueError("BASE_DOMAIN is required when MODE=cluster")
+        return self
+
+    @property
+    def platform_origin(self) -> str:
+        """Origin of the editor and the API, without a trailing slash."""
+        return f"https://{self.base_domain}" if self.base_domain else f"http://localhost:{self.port}"
+
+    @property
+    def apps_origin(self) -> str:
+        """Origin of the users' apps: never that of the editor, whose storage holds tokens."""
+        if self.base_domain:
+            _, _, zone = self.base_domain.partition(".")
+            return f"https://apps.{zone}"
+        return f"http://localhost:{self.apps_port}"
