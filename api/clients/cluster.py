@@ -1,6 +1,6 @@
 """What the platform asks of a cluster: to be observed. It is never asked to create anything."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol

@@ -1,0 +1,236 @@
+"""Reading and editing trees, through libgit2: no work tree, no index.
+
+Only the trees along the changed paths are written, so an edit costs by the depth of the tree and
+not by the size of the repository (`Index` would be O(repository)).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pygit2
+from pygit2.enums import FileMode
+
+from api.errors import RepositoryUnavailable
+
+Kind = Literal["file", "folder", "other"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name in a folder; `other` is a link, a submodule or an executable file."""
+
+    id: str
+    kind: Kind
+    children: Mapping[str, "Entry"] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Same:
+    """Take an object that is in the repository already."""
+
+    id: str
+    kind: Literal["file", "folder"]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A whole folder: whatever stood there before is gone."""
+
+    content: Mapping[str, "bytes | Same | Folder"]
+
+
+#: What to put at a path; None takes away what is there.
+Edit = bytes | Same | Folder | None
+
+
+def root(repository: pygit2.Repository, commit: str) -> pygit2.Tree:
+    """The tree of a commit; raises RepositoryUnavailable for anything else."""
+    found = repository.get(commit)
+    if not isinstance(found, pygit2.Commit):
+        raise RepositoryUnavailable(f"{commit} is not a commit of the repository")
+    return found.tree
+
+
+def _name(entry: pygit2.Object) -> str:
+    # Names may be any bytes; what is not UTF-8 stays recognisably odd instead of raising.
+    return (entry.raw_name or b"").decode("utf-8", "surrogateescape")
+
+
+def _kind(entry: pygit2.Object) -> Kind:
+    if entry.filemode == FileMode.TREE:
+        return "folder"
+    return "file" if entry.filemode in (FileMode.BLOB, FileMode.BLOB | 0o20) else "other"
+
+
+def _find(tree: pygit2.Tree, path: str) -> pygit2.Object | None:
+    found: pygit2.Object = tree
+    for name in filter(None, path.split("/")):
+        if not isinstance(found, pygit2.Tree) or name not in found:
+            return None
+        found = found[name]
+    return found
+
+
+def outline(repository: pygit2.Repository, commit: str, path: str, depth: int) -> dict[str, Entry]:
+    """Names below a folder, `depth` levels deep; empty when there is no such folder."""
+    tree = _find(root(repository, commit), path)
+    return _below(tree, depth) if isinstance(tree, pygit2.Tree) else {}
+
+
+def _below(tree: pygit2.Tree, depth: int) -> dict[str, Entry]:
+    return {
+        _name(entry): Entry(
+            str(entry.id),
+            _kind(entry),
+            _below(entry, depth - 1) if depth > 1 and isinstance(entry, pygit2.Tree) else {},
+        )
+        for entry in tree
+    }
+
+
+def entry(repository: pygit2.Repository, commit: str, path: str) -> Entry | None:
+    """What stands at a path."""
+    found = _find(root(repository, commit), path)
+    return None if found is None else Entry(str(found.id), _kind(found))
+
+
+def read(repository: pygit2.Repository, commit: str, path: str) -> bytes | None:
+    """A file's bytes; None when there is no such file."""
+    found = _find(root(repository, commit), path)
+    return found.data if isinstance(found, pygit2.Blob) else None
+
+
+def blob(repository: pygit2.Repository, blob_id: str) -> bytes:
+    """The bytes of a file by its object id; raises RepositoryUnavailable when it is not here."""
+    found = repository.get(blob_id)
+    if not isinstance(found, pygit2.Blob):
+        raise RepositoryUnavailable(f"{blob_id} is not a file of the repository")
+    return found.data
+
+
+def _walk(tree: pygit2.Tree, prefix: str = "") -> Iterator[tuple[str, pygit2.Object]]:
+    for entry in tree:
+        path = prefix + _name(entry)
+        if isinstance(entry, pygit2.Tree):
+            yield from _walk(entry, f"{path}/")
+        else:
+            yield path, entry
+
+
+def _regular_files(tree: pygit2.Object | None) -> dict[str, bytes]:
+    if not isinstance(tree, pygit2.Tree):
+        return {}
+    return {
+        path: entry.data
+        for path, entry in _walk(tree)
+        if _kind(entry) == "file" and isinstance(entry, pygit2.Blob)
+    }
+
+
+def files(repository: pygit2.Repository, commit: str, path: str) -> dict[str, bytes]:
+    """Every regular file below a folder, by path relative to it."""
+    return _regular_files(_find(root(repository, commit), path))
+
+
+def tree_files(repository: pygit2.Repository, tree_id: str) -> dict[str, bytes]:
+    """Every regular file of a tree by its object id."""
+    return _regular_files(repository.get(tree_id))
+
+
+def odd_paths(repository: pygit2.Repository, commit: str, path: str) -> list[str]:
+    """Paths below a folder that are links, submodules or executable."""
+    tree = _find(root(repository, commit), path)
+    if not isinstance(tree, pygit2.Tree):
+        return []
+    return [path for path, entry in _walk(tree) if _kind(entry) != "file"]
+
+
+def changed_apps(repository: pygit2.Repository, commit: str) -> set[tuple[str, str]]:
+    """(user, app) folders of `main` that differ between a commit and its first parent."""
+    found = repository[commit]
+    assert isinstance(found, pygit2.Commit)  # noqa: S101  (ids come from the walk)
+    parent = found.parents[0].tree if found.parent_ids else None
+    before = _find(parent, "apps") if parent else None
+    after = _find(found.tree, "apps")
+    return {
+        (path[1], path[2])
+        for path in _differences(before, after, depth=3)
+        if len(path) == 3  # noqa: PLR2004  (shard, user, app)
+    }
+
+
+def _differences(
+    before: pygit2.Object | None, after: pygit2.Object | None, depth: int
+) -> Iterator[tuple[str, ...]]:
+    """Paths of folders, up to `depth` names deep, whose object ids differ."""
+    old, new = _folders(before), _folders(after)
+    for name in old.keys() | new.keys():
+        one, other = old.get(name), new.get(name)
+        if one is not None and other is not None and one.id == other.id:
+            continue
+        yield (name,)
+        if depth > 1:
+            yield from ((name, *rest) for rest in _differences(one, other, depth - 1))
+
+
+def _folders(tree: pygit2.Object | None) -> dict[str, pygit2.Tree]:
+    if not isinstance(tree, pygit2.Tree):
+        return {}
+    return {_name(entry): entry for entry in tree if isinstance(entry, pygit2.Tree)}
+
+
+def store(repository: pygit2.Repository, edits: Mapping[str, Edit], base: str | None) -> str:
+    """Write a tree, `base`'s with the edits or only these, without committing; its id."""
+    tree = root(repository, base) if base else None
+    stored = _edited(repository, tree, _trie(edits))
+    return str(stored if stored is not None else repository.TreeBuilder().write())
+
+
+_Trie = dict[str, "Edit | _Trie"]
+
+
+def _trie(edits: Mapping[str, Edit]) -> _Trie:
+    """The edits of a batch, merged: every folder on the way is then written once."""
+    root: _Trie = {}
+    for path, edit in sorted(edits.items()):
+        *folders, name = path.split("/")
+        node = root
+        for folder in folders:
+            below = node.setdefault(folder, {})
+            if not isinstance(below, dict):
+                raise ValueError(f"{path} is inside of another edit")  # noqa: TRY004  (a value, not a type)
+            node = below
+        node[name] = edit
+    return root
+
+
+def _edited(
+    repository: pygit2.Repository, tree: pygit2.Tree | None, changes: Mapping[str, Edit | _Trie]
+) -> pygit2.Oid | None:
+    """The id of the tree with the changes; None when nothing is left in it."""
+    builder = repository.TreeBuilder(tree) if tree is not None else repository.TreeBuilder()
+    for name, edit in changes.items():
+        item = _object(repository, tree, name, edit)
+        if item is not None:
+            builder.insert(name, *item)
+        elif builder.get(name) is not None:
+            builder.remove(name)
+    return builder.write() if len(builder) else None
+
+
+def _object(
+    repository: pygit2.Repository, tree: pygit2.Tree | None, name: str, edit: Edit | _Trie
+) -> tuple[pygit2.Oid, int] | None:
+    if isinstance(edit, bytes):
+        return repository.create_blob(edit), FileMode.BLOB
+    if isinstance(edit, Same):
+        return pygit2.Oid(hex=edit.id), FileMode.TREE if edit.kind == "folder" else FileMode.BLOB
+    if isinstance(edit, Folder):
+        written = _edited(repository, None, edit.content)
+    elif edit is None:
+        written = None
+    else:
+        below = tree[name] if tree is not None and name in tree else None
+        written = _edited(repository, below if isinstance(below, pygit2.Tree) else None, edit)
+    return None if written is None else (written, FileMode.TREE)

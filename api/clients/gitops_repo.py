@@ -1,0 +1,325 @@
+"""The git repository, through libgit2 and without a work tree.
+
+Trees are edited along the changed paths only, so a commit costs by the depth of the tree and not
+by the number of apps. A branch moves by compare-and-swap: a commit that lost a race is written
+again on the new tip when what it expects still stands there, and never rebased or forced.
+"""
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Concatenate, Final, ParamSpec, TypeVar
+
+import pygit2
+from pygit2.enums import SortMode
+
+from api.clients import git_trees
+from api.clients.git_trees import Edit, Entry
+from api.domain.commit_message import COMMITTER, Person
+from api.errors import RepositoryUnavailable
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+#: A lost race is replayed this often before the caller hears of it.
+_MAX_REPLAYS: Final = 20
+_READERS: Final = 4
+
+
+@dataclass(frozen=True)
+class Change:
+    """One commit, as a value: what it writes, what it says, and what it takes for granted."""
+
+    edits: Mapping[str, Edit]
+    message: str
+    author: Person
+    #: Paths that must hold exactly this object (None: nothing) for the edits to make sense.
+    expect: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CommitInfo:
+    """What a commit says of itself."""
+
+    id: str
+    parent: str | None
+    message: str
+    author: Person
+    committer: Person
+    at: datetime  # of the commit (committer), in UTC
+
+
+class Overtaken(Exception):  # noqa: N818  (it is an outcome, which callers handle)
+    """What a change expects does not stand on the branch any more; `path` says where."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path)
+        self.path = path
+
+
+class LostRaceError(Exception):
+    """Somebody else moved the branch first."""
+
+
+class GitopsRepo:
+    """A bare repository on this machine; every method runs in a thread of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="git")
+        self._local = threading.local()
+        self._writing = asyncio.Lock()
+
+    async def close(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.to_thread(self._threads.shutdown)
+
+    async def heads(self) -> dict[str, str]:
+        """Every branch and the commit it points at."""
+        return await self._run(_heads)
+
+    async def head(self, branch: str) -> str | None:
+        """The commit a branch points at; None when there is no such branch."""
+        return await self._run(_head, branch)
+
+    async def outline(self, commit: str, path: str = "", depth: int = 1) -> Mapping[str, Entry]:
+        """Names below a folder, `depth` levels deep; empty when there is no such folder."""
+        return await self._run(git_trees.outline, commit, path, depth)
+
+    async def children(self, commit: str, path: str = "") -> Mapping[str, Entry]:
+        """The names in a folder; empty when there is no such folder."""
+        return await self._run(git_trees.outline, commit, path, 1)
+
+    async def entry(self, commit: str, path: str) -> Entry | None:
+        """What stands at a path."""
+        return await self._run(git_trees.entry, commit, path)
+
+    async def read(self, commit: str, path: str) -> bytes | None:
+        """A file's bytes; None when there is no such file."""
+        return await self._run(git_trees.read, commit, path)
+
+    async def blob(self, blob_id: str) -> bytes:
+        """The bytes of a file by its object id."""
+        return await self._run(git_trees.blob, blob_id)
+
+    async def files(self, commit: str, path: str = "") -> dict[str, bytes]:
+        """Every regular file below a folder, by path relative to it."""
+        return await self._run(git_trees.files, commit, path)
+
+    async def tree_files(self, tree_id: str) -> dict[str, bytes]:
+        """Every regular file of a tree by its object id."""
+        return await self._run(git_trees.tree_files, tree_id)
+
+    async def odd_paths(self, commit: str, path: str) -> list[str]:
+        """Paths below a folder that are links, submodules or executable."""
+        return await self._run(git_trees.odd_paths, commit, path)
+
+    async def info(self, commit: str) -> CommitInfo | None:
+        """A commit's message and people; None for anything that is not a commit here."""
+        return await self._run(_info, commit)
+
+    async def is_ancestor(self, older: str, newer: str) -> bool:
+        """Whether `older` is `newer` or one of the commits before it."""
+        return await self._run(_is_ancestor, older, newer)
+
+    async def first_parents(self, until: str, since: str | None = None) -> list[CommitInfo]:
+        """The branch's own line of commits after `since`, up to `until`, oldest first."""
+        return await self._run(_first_parents, until, since)
+
+    async def changed_apps(self, commit: str) -> set[tuple[str, str]]:
+        """(user, app) folders of `main` that differ between a commit and its first parent."""
+        return await self._run(git_trees.changed_apps, commit)
+
+    async def store(self, edits: Mapping[str, Edit], base: str | None = None) -> str:
+        """Write a tree (a commit's with `edits`, or only these) without committing; its id."""
+        return await self._run(git_trees.store, edits, base)
+
+    async def commit(self, branch: str, change: Change) -> str:
+        """Put a change on a branch, on whatever tip it has by then.
+
+        Returns the new commit, or the tip when nothing would change. Raises Overtaken when what
+        the change expects is not there, RepositoryUnavailable when races never end.
+        """
+        async with self._writing:
+            for attempt in range(_MAX_REPLAYS):
+                try:
+                    return await self._run(_commit, branch, change)
+                except LostRaceError:
+                    await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  (jitter)
+        raise RepositoryUnavailable(f"The branch {branch} moved all the time; nothing was saved.")
+
+    async def advance(self, branch: str, tip: str, edits: Mapping[str, Edit], message: str) -> str:
+        """Put a commit that is a pure function of `tip`, edits and message on a branch.
+
+        The message's Source-Commit gives the dates, so that replicas write the same id.
+        Raises LostRaceError when the branch is not at `tip` any more.
+        """
+        async with self._writing:
+            return await self._run(_advance, branch, tip, edits, message)
+
+    async def _run(
+        self,
+        function: Callable[Concatenate[pygit2.Repository, _P], _R],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
+        def call() -> _R:
+            repository = getattr(self._local, "repository", None)
+            if repository is None:
+                repository = self._local.repository = pygit2.Repository(str(self.path))
+            return function(repository, *args, **kwargs)
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+        except (pygit2.GitError, OSError) as error:
+            raise RepositoryUnavailable(f"The repository could not be used: {error}") from error
+
+
+def create(
+    path: Path, edits: Mapping[str, Edit], branches: Mapping[str, Mapping[str, Edit]]
+) -> bool:
+    """Make a bare repository with a first commit on `main` and on each branch of `branches`.
+
+    Branches that exist are left alone, so that an interrupted run can be repeated. Returns
+    whether anything was created.
+    """
+    repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
+    created = False
+    roots: dict[int, str] = {}
+    for branch, content in {"main": edits, **branches}.items():
+        if _head(repository, branch) is not None:
+            continue
+        if id(content) not in roots:
+            message = "Create the repository" if branch == "main" else "Create the shard branches"
+            tree = git_trees.store(repository, content, None)
+            roots[id(content)] = _write(repository, tree, [], message, COMMITTER, _now())
+        repository.references.create(f"refs/heads/{branch}", pygit2.Oid(hex=roots[id(content)]))
+        created = True
+    return created
+
+
+def _now() -> int:
+    return int(datetime.now(UTC).timestamp())
+
+
+def _heads(repository: pygit2.Repository) -> dict[str, str]:
+    prefix = "refs/heads/"
+    return {
+        ref.name.removeprefix(prefix): str(ref.target)
+        for ref in repository.references.iterator()
+        if ref.name.startswith(prefix)
+    }
+
+
+def _head(repository: pygit2.Repository, branch: str) -> str | None:
+    ref = repository.references.get(f"refs/heads/{branch}")
+    return None if ref is None else str(ref.target)
+
+
+def _info(repository: pygit2.Repository, commit: str) -> CommitInfo | None:
+    try:
+        found = repository.get(commit)
+    except ValueError:
+        return None
+    return _describe(found) if isinstance(found, pygit2.Commit) else None
+
+
+def _describe(commit: pygit2.Commit) -> CommitInfo:
+    return CommitInfo(
+        id=str(commit.id),
+        parent=str(commit.parent_ids[0]) if commit.parent_ids else None,
+        message=commit.raw_message.decode("utf-8", "replace"),
+        author=_person(commit.author),
+        committer=_person(commit.committer),
+        at=datetime.fromtimestamp(commit.commit_time, UTC),
+    )
+
+
+def _person(signature: pygit2.Signature) -> Person:
+    return Person(
+        signature.raw_name.decode("utf-8", "replace"),
+        signature.raw_email.decode("utf-8", "replace"),
+    )
+
+
+def _is_ancestor(repository: pygit2.Repository, older: str, newer: str) -> bool:
+    if older == newer:
+        return True
+    if older not in repository or newer not in repository:
+        return False
+    return repository.descendant_of(newer, older)
+
+
+def _first_parents(
+    repository: pygit2.Repository, until: str, since: str | None
+) -> list[CommitInfo]:
+    walker = repository.walk(pygit2.Oid(hex=until), SortMode.TOPOLOGICAL)
+    walker.simplify_first_parent()
+    if since is not None:
+        walker.hide(pygit2.Oid(hex=since))
+    return [_describe(commit) for commit in walker][::-1]
+
+
+def _commit(repository: pygit2.Repository, branch: str, change: Change) -> str:
+    tip = _head(repository, branch)
+    if tip is None:
+        raise RepositoryUnavailable(f"The repository has no branch {branch}")
+    for path, expected in change.expect.items():
+        found = git_trees.entry(repository, tip, path)
+        if (found.id if found else None) != expected:
+            raise Overtaken(path)
+    tree = git_trees.store(repository, change.edits, tip)
+    if tree == str(git_trees.root(repository, tip).id):
+        return tip
+    commit = _write(repository, tree, [tip], change.message, change.author, _now())
+    _move(repository, branch, tip, commit)
+    return commit
+
+
+def _advance(
+    repository: pygit2.Repository, branch: str, tip: str, edits: Mapping[str, Edit], message: str
+) -> str:
+    source = message.partition("Source-Commit: ")[2][:40]
+    at = repository[source]
+    assert isinstance(at, pygit2.Commit)  # noqa: S101  (publishing names the commit it read)
+    tree = git_trees.store(repository, edits, tip)
+    commit = _write(repository, tree, [tip], message, COMMITTER, at.commit_time)
+    _move(repository, branch, tip, commit)
+    return commit
+
+
+def _write(  # noqa: PLR0913, PLR0917  (the parts of a commit)
+    repository: pygit2.Repository,
+    tree: str,
+    parents: Sequence[str],
+    message: str,
+    author: Person,
+    at: int,
+) -> str:
+    oid = repository.create_commit(
+        None,
+        pygit2.Signature(author.name, author.email, at, 0, "utf-8"),
+        pygit2.Signature(COMMITTER.name, COMMITTER.email, at, 0, "utf-8"),
+        message,
+        pygit2.Oid(hex=tree),
+        [pygit2.Oid(hex=parent) for parent in parents],
+    )
+    return str(oid)
+
+
+def _move(repository: pygit2.Repository, branch: str, old: str, new: str) -> None:
+    """Compare and swap: libgit2 compares under the reference's lock file, as git does."""
+    ref = repository.references.get(f"refs/heads/{branch}")
+    if ref is None or str(ref.target) != old:
+        raise LostRaceError(branch)
+    try:
+        ref.set_target(pygit2.Oid(hex=new))
+    except pygit2.GitError as error:
+        if _head(repository, branch) == old and "lock" not in str(error):
+            raise  # not a race: a full disk, say
+        raise LostRaceError(branch) from error
