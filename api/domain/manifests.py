@@ -8,7 +8,7 @@ parsed again and must hold exactly those values, in order, in exactly the expect
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
 from pathlib import Path
@@ -26,7 +26,8 @@ from api.domain.yaml_text import UnsafeText, load_all, quote, quoted_scalars
 #: Grows with every change of what is rendered; a publish is never made by an older renderer.
 RENDERER_VERSION: Final = 1
 
-_TEMPLATES: Final = Path(__file__).parents[2] / "templates"
+#: The templates of this source tree.
+TEMPLATES: Final = Path(__file__).parents[2] / "templates"
 _IMAGE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _HOST: Final = re.compile(r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 _CONFIG_MAP: Final = re.compile(r"[a-z][a-z0-9-]{0,62}")
@@ -94,6 +95,52 @@ class RenderSettings:
     blocked_cidrs: tuple[str, ...] = ()  # cluster ranges outside the private ones
 
 
+class Templates:
+    """The text of `templates/`, by path below it; read once, then pure."""
+
+    def __init__(self, texts: Mapping[str, str]) -> None:
+        self._environment = Environment(  # noqa: S701  (HTML escaping; here `finalize` quotes)
+            loader=DictLoader(texts),
+            undefined=StrictUndefined,
+            finalize=_write,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            keep_trailing_newline=True,
+        )
+        self._environment.filters["config_key"] = names.config_key
+        self._environment.filters["env_value"] = env_value
+
+    @classmethod
+    def load(cls, folder: Path = TEMPLATES) -> "Templates":
+        """Read every `.yaml` file below `folder`, at the start of a process."""
+        return cls(
+            {
+                path.relative_to(folder).as_posix(): path.read_text(encoding="utf-8")
+                for path in sorted(folder.rglob("*.yaml"))
+            }
+        )
+
+    def render(
+        self, template: str, values: Mapping[str, Any], expected: Sequence[Identity]
+    ) -> bytes:
+        """One file, parsed again: exactly `expected`, with every value as it was put in.
+
+        Raises RenderError.
+        """
+        written: list[str] = []
+        try:
+            text = self._environment.get_template(template).render(values, written=written)
+            found = [_identity(document) for document in load_all(text)]
+            intact = written == list(quoted_scalars(text))
+        except (TemplateError, UnsafeText, TypeError, LookupError, yaml.YAMLError) as error:
+            raise RenderError(f"{template}: {error}") from error
+        if found != list(expected):
+            raise RenderError(f"{template} gives {found}, not {expected}")
+        if not intact:
+            raise RenderError(f"{template}: a value is not what was put in")
+        return text.encode("ascii")
+
+
 def intent_digest(app: AppFile, code: str | None, overlay: str | None, secrets: str | None) -> str:
     """SHA-256 (hex) of what a pod runs: object ids (hex) of the entries, and the settings.
 
@@ -114,7 +161,12 @@ def env_value(text: str) -> str:
 
 
 def render_app(
-    source: AppSource, settings: RenderSettings, *, running: bool, serving: Serving | None
+    templates: Templates,
+    source: AppSource,
+    settings: RenderSettings,
+    *,
+    running: bool,
+    serving: Serving | None,
 ) -> dict[str, bytes]:
     """The app's rendered files, by path in its folder; raise RenderError.
 
@@ -163,10 +215,12 @@ def render_app(
         ],
         _ROUTE_FILE: [Identity("IngressRoute", app.id)],
     }
-    return {path: _render(f"app/{path}", values, expected[path]) for path in paths}
+    return {path: templates.render(f"app/{path}", values, expected[path]) for path in paths}
 
 
-def render_tenant(tenant: TenantFile, settings: RenderSettings, shard: str) -> dict[str, bytes]:
+def render_tenant(
+    templates: Templates, tenant: TenantFile, settings: RenderSettings, shard: str
+) -> dict[str, bytes]:
     """The tenant's own objects, by path in their folder; raise RenderError."""
     namespace = names.namespace_of(tenant.user)
     values = {
@@ -193,7 +247,9 @@ def render_tenant(tenant: TenantFile, settings: RenderSettings, shard: str) -> d
         ],
         "service-account.yaml": [Identity("ServiceAccount", "apps", namespace)],
     }
-    return {path: _render(f"tenant/{path}", values, expected[path]) for path in _TENANT_FILES}
+    return {
+        path: templates.render(f"tenant/{path}", values, expected[path]) for path in _TENANT_FILES
+    }
 
 
 def _utc(app: AppFile) -> str | None:
@@ -223,46 +279,6 @@ def _write(context: Context, value: object) -> str:
         raise TypeError(f"{type(value).__name__} is not written into a manifest")
     context["written"].append(value)
     return quote(value)
-
-
-def _read_templates() -> dict[str, str]:
-    # Templates are code that is not Python: read once, with the module that they belong to.
-    return {
-        path.relative_to(_TEMPLATES).as_posix(): path.read_text(encoding="utf-8")
-        for path in sorted(_TEMPLATES.rglob("*.yaml"))
-    }
-
-
-def _environment(templates: Mapping[str, str]) -> Environment:
-    environment = Environment(  # noqa: S701  (autoescape is for HTML; `finalize` quotes for YAML)
-        loader=DictLoader(templates),
-        undefined=StrictUndefined,
-        finalize=_write,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["config_key"] = names.config_key
-    environment.filters["env_value"] = env_value
-    return environment
-
-
-_ENVIRONMENT: Final = _environment(_read_templates())
-
-
-def _render(template: str, values: Mapping[str, Any], expected: list[Identity]) -> bytes:
-    written: list[str] = []
-    try:
-        text = _ENVIRONMENT.get_template(template).render(values, written=written)
-        found = [_identity(document) for document in load_all(text)]
-        intact = written == list(quoted_scalars(text))
-    except (TemplateError, UnsafeText, TypeError, yaml.YAMLError) as error:
-        raise RenderError(f"{template}: {error}") from error
-    if found != expected:
-        raise RenderError(f"{template} gives {found}, not {expected}")
-    if not intact:
-        raise RenderError(f"{template}: a value is not what was put in")
-    return text.encode("ascii")
 
 
 def _identity(document: Any) -> Identity:
