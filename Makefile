@@ -44,7 +44,8 @@ format: setup-dev ## Put the sources into the one format
 	npm --prefix frontend run format
 
 bench: setup-dev ## Print the benchmark tables
-	@set -e; for bench in bench/*.py; do echo; echo "# $$bench"; $(BIN)/python "$$bench"; done
+	@set -e; for bench in $(notdir $(basename $(wildcard bench/*.py))); do \
+		echo; echo "# $$bench"; $(BIN)/python -m "bench.$$bench"; done
 
 clean: ## Remove what the targets above made; keeps .platform, the data
 	rm -rf .venv runner/.venv frontend/node_modules frontend/dist test-results
