@@ -46,70 +46,96 @@ class PlatformError(Exception):
 
 
 class InvalidRequest(PlatformError):
+    """What was sent cannot be done as it stands."""
+
     status = 422
     code = "invalid_request"
     hint = "Correct what the message names and send it again."
 
 
 class SourceRefused(InvalidRequest):
+    """The check refuses the app; `details.diagnostics` says where and why."""
+
     code = "source_refused"
     hint = "Correct the lines named in the diagnostics and deploy again. Nothing was changed."
 
 
 class NotAuthenticated(PlatformError):
+    """Nobody is logged in."""
+
     status = 401
     code = "not_authenticated"
     hint = "Log in and send the token in the header `Authorization: Bearer …`."
 
 
 class NotAllowed(PlatformError):
+    """Somebody is logged in who may not do this."""
+
     status = 403
     code = "not_allowed"
     hint = "Ask an administrator."
 
 
 class NotFound(PlatformError):
+    """There is nothing here, or nothing that belongs to the caller."""
+
     status = 404
     code = "not_found"
     hint = "Check the address; the list of your apps is at /api/apps."
 
 
 class Gone(PlatformError):
+    """It was here and was removed for good."""
+
     status = 410
     code = "gone"
     hint = "Its history is still in the repository."
 
 
 class Conflict(PlatformError):
+    """The current state stands in the way."""
+
     status = 409
     code = "conflict"
     hint = "Look at the current state and try again."
 
 
 class StaleBase(Conflict):
+    """Somebody else changed the app first; `details` hold both versions."""
+
     code = "stale_base"
     hint = "Compare the two versions, then save again based on the current commit."
 
 
 class TooManyRequests(PlatformError):
+    """Too often; `details.retry_after` is in seconds."""
+
     status = 429
     code = "too_many_requests"
     hint = "Wait a little and try again."
 
 
 class Unavailable(PlatformError):
+    """A part that is needed is away; nothing was saved."""
+
     status = 503
     code = "unavailable"
     hint = "Nothing was saved. Try again in a moment."
 
 
 class RepositoryUnavailable(Unavailable):
+    """The git repository cannot be used."""
+
     code = "repository_unavailable"
 
 
 class CheckUnavailable(Unavailable):
+    """The check could not be finished: no verdict, neither good nor bad."""
+
     code = "check_unavailable"
 
 
 class ClusterUnavailable(Unavailable):
+    """The cluster cannot be observed."""
+
     code = "cluster_unavailable"

@@ -1,0 +1,129 @@
+"""The whole check of an intent: what it must pass to be published.
+
+One check for deploys through the api, before they commit, and for what other hands put on `main`.
+Results are kept by content, so that an intent is checked once.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from api.clients.kustomize import Kustomize, KustomizeRefused
+from api.clients.source_checker import SourceChecker
+from api.domain import intent_check, overlay_check
+from api.domain.intent_check import AppFolder, problem
+from api.domain.manifests import AppSource, RenderSettings, Templates, render_app
+from api.domain.names import AppRef
+from api.domain.publication import Checked, Entries
+from api.domain.repo_layout import EMPTY_OVERLAY, AppFile, PlatformFile
+from api.domain.source_check import CHECKER_VERSION, Diagnostic
+from api.errors import CheckUnavailable
+
+_log = logging.getLogger(__name__)
+_KEPT: Final = 10_000
+_UNFINISHED: Final = problem(
+    "app.yaml", "check_unfinished", "The check could not be finished.", "It is tried again shortly."
+)
+
+
+@dataclass(frozen=True)
+class _Key:
+    ref: AppRef
+    entries: Entries
+    platform: PlatformFile
+    checkers: tuple[int, int] = (CHECKER_VERSION, intent_check.VERSION)
+
+    def __hash__(self) -> int:
+        return hash((self.ref, self.entries))
+
+
+class IntentCheck:
+    """Checks app folders; results are kept in memory, for they can always be computed again."""
+
+    def __init__(
+        self,
+        sources: SourceChecker,
+        kustomize: Kustomize,
+        templates: Templates,
+        settings: RenderSettings,
+    ) -> None:
+        self._sources = sources
+        self._kustomize = kustomize
+        self._templates = templates
+        self._settings = settings
+        self._kept: OrderedDict[_Key, Checked] = OrderedDict()
+
+    async def source(
+        self, files: Mapping[str, bytes], entrypoint: str, additional_imports: Collection[str]
+    ) -> list[Diagnostic]:
+        """Only the source check, as the editor asks for it while somebody types."""
+        return await self._sources.check(files, entrypoint, additional_imports)
+
+    async def check(
+        self, ref: AppRef, folder: AppFolder, platform: PlatformFile
+    ) -> tuple[AppFile | None, list[Diagnostic]]:
+        """Every rule at once; raises CheckUnavailable when a helper died or ran out of time."""
+        app, found = intent_check.check_settings(ref, folder)
+        found += intent_check.check_structure(folder)
+        code = folder.below("code")
+        entrypoint = app.entrypoint if app else AppFile.model_fields["entrypoint"].default
+        found += await self.source(code, entrypoint, platform.additional_imports)
+        if app and not _has_error(found):
+            found += await self._overlay(app, folder, platform)
+        return app, found
+
+    def known(self, ref: AppRef, entries: Entries, platform: PlatformFile) -> Checked | None:
+        """What an earlier check of the same content said."""
+        return self._kept.get(_Key(ref, entries, platform))
+
+    def remember(self, ref: AppRef, checked: Checked, platform: PlatformFile) -> None:
+        """Keep a result under the object ids of what was checked; "unknown" is not one."""
+        if checked.unknown:
+            return
+        self._kept[_Key(ref, checked.entries, platform)] = checked
+        while len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+
+    async def verdict(
+        self, ref: AppRef, entries: Entries, folder: AppFolder, platform: PlatformFile
+    ) -> Checked:
+        """The result for what stands in git; a check that could not be finished is `unknown`."""
+        try:
+            app, found = await self.check(ref, folder, platform)
+        except CheckUnavailable as error:
+            _log.warning("check of %s could not be finished: %s", ref.app_id, error.message)
+            return Checked(entries, None, (_UNFINISHED,), unknown=True)
+        checked = Checked(entries, app, tuple(found))
+        self.remember(ref, checked, platform)
+        return checked
+
+    async def _overlay(
+        self, app: AppFile, folder: AppFolder, platform: PlatformFile
+    ) -> list[Diagnostic]:
+        files = folder.below("overlay")
+        found = overlay_check.check_files(files)
+        if _has_error(found) or overlay_check.is_empty(files):
+            return found
+        code = folder.below("code")
+        source = AppSource(app, tuple(sorted(code)), (), "0" * 64)
+        rendered = render_app(self._templates, source, self._settings, running=True, serving=None)
+        plain = {
+            **rendered,
+            **{f"code/{path}": data for path, data in code.items()},
+            "overlay/kustomization.yaml": EMPTY_OVERLAY,
+        }
+        try:
+            without = await self._kustomize.build(plain)
+            patched = await self._kustomize.build(
+                plain | {f"overlay/{path}": data for path, data in files.items()}
+            )
+        except KustomizeRefused as error:
+            hint = "Try it with `kubectl kustomize`; an overlay patches objects of this app only."
+            return [problem("overlay/kustomization.yaml", "overlay", str(error), hint)]
+        return overlay_check.compare(without, patched, platform.ceilings)
+
+
+def _has_error(diagnostics: list[Diagnostic]) -> bool:
+    return any(d.severity == "error" for d in diagnostics)

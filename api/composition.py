@@ -1,0 +1,356 @@
+"""How the apps of one shard shall stand on its branch: composed from `main`, app by app.
+
+Only the entries of an app go over, as the very objects of `main`; everything else in its folder is
+rendered. Nothing here writes: the result of a look is a value.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+import yaml
+
+from api.checking import IntentCheck
+from api.clients.cluster import Cluster
+from api.clients.git_trees import Edit, Entry, Folder, Same
+from api.clients.gitops_repo import GitopsRepo
+from api.domain.intent_check import AppFolder, is_entry, problem
+from api.domain.manifests import (
+    AppSource,
+    RenderSettings,
+    Serving,
+    Templates,
+    intent_digest,
+    render_app,
+    render_tenant,
+)
+from api.domain.names import AppRef, is_id, shard_of
+from api.domain.publication import (
+    NOT_APPS,
+    Accepted,
+    Checked,
+    Entries,
+    Hold,
+    Target,
+    decide,
+    is_up_to_date,
+)
+from api.domain.repo_layout import (
+    AppFile,
+    InvalidFile,
+    PlatformFile,
+    TenantFile,
+    app_folder,
+    dump,
+    parse_app,
+    parse_tenant,
+)
+from api.history import History
+
+#: How many refused intents are looked through for the newest one that passes.
+_MAX_OLDER: Final = 50
+_ROOT_FILES: Final = frozenset({"README.md", "quarantine.json"})
+
+
+@dataclass(frozen=True)
+class Tips:
+    """Where both branches stood at one look, and what holds in the whole repository."""
+
+    shard: str
+    main: str
+    tip: str
+    source: str | None  # Source-Commit of the tip; None on the branch's root commit
+    platform: PlatformFile
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a look found for one app, and what it writes."""
+
+    ref: AppRef
+    edits: Mapping[str, Edit] | None = None  # None: the app stands as it should
+    removes: bool = False
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True)
+class _App:
+    """One app as a look finds it on both branches."""
+
+    ref: AppRef
+    tenant: TenantFile
+    intent: Entries
+    accepted: Accepted | None
+    stands: Entry | None
+
+
+class Composer:
+    """Compares, checks and renders; its results depend on both branches and nothing else."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  (what a look is made from)
+        self,
+        repo: GitopsRepo,
+        history: History,
+        check: IntentCheck,
+        cluster: Cluster,
+        templates: Templates,
+        settings: RenderSettings,
+    ) -> None:
+        self._repo = repo
+        self._history = history
+        self._check = check
+        self._cluster = cluster
+        self._templates = templates
+        self._settings = settings
+
+    async def look(self, tips: Tips) -> list[Outcome]:
+        """Compare every app of a shard; `tips.main` must be indexed in history."""
+        wanted = await self._repo.outline(tips.main, f"apps/{tips.shard}", depth=3)
+        stands = await self._repo.outline(tips.tip, depth=4)
+        outcomes: list[Outcome] = []
+        for user_id in sorted((wanted.keys() | stands.keys()) - _ROOT_FILES):
+            intents = wanted[user_id].children if user_id in wanted else {}
+            published = stands[user_id].children if user_id in stands else {}
+            outcomes += await self._tenant_outcomes(tips, user_id, intents, published)
+        return outcomes
+
+    async def _tenant_outcomes(
+        self,
+        tips: Tips,
+        user_id: str,
+        intents: Mapping[str, Entry],
+        published: Mapping[str, Entry],
+    ) -> list[Outcome]:
+        refs = [AppRef(user_id, app_id) for app_id in sorted(_apps(intents) | _apps(published))]
+        tenant = await self._tenant(tips.shard, user_id, intents.get("tenant.yaml"))
+        if isinstance(tenant, Hold):
+            return [Outcome(ref, hold=tenant) for ref in refs]
+        return [
+            await self._app_outcome(
+                tips,
+                _App(
+                    ref,
+                    tenant,
+                    _entries(intents.get(ref.app_id)),
+                    _accepted(published.get(ref.app_id)),
+                    published.get(ref.app_id),
+                ),
+            )
+            for ref in refs
+        ]
+
+    async def _tenant(self, shard: str, user_id: str, entry: Entry | None) -> TenantFile | Hold:
+        if not is_id(user_id) or shard_of(user_id, len(shard)) != shard:
+            return _tenant_hold(f"The folder {user_id!r} does not belong in shard {shard}.")
+        if entry is None or entry.kind != "file":
+            return _tenant_hold("The file tenant.yaml of this tenant is missing.")
+        try:
+            tenant = parse_tenant(await self._repo.blob(entry.id))
+        except InvalidFile as error:
+            return _tenant_hold(f"The file tenant.yaml of this tenant is wrong: {error.message}.")
+        if tenant.user != user_id:
+            return _tenant_hold(f"tenant.yaml is of {tenant.user}, not of {user_id}.")
+        return tenant
+
+    async def _app_outcome(self, tips: Tips, app: _App) -> Outcome:
+        if not app.intent:
+            removed = {_folder(app.ref): None} if app.stands else None
+            return Outcome(app.ref, removed, removes=app.stands is not None)
+        if await self._history.owner(app.ref.app_id) != app.ref.user_id:
+            message = f"The id {app.ref.app_id} belongs to another tenant."
+            hint = "Give the app an id of its own: the folder's name, and `id` in app.yaml."
+            return Outcome(app.ref, hold=Hold((problem("app.yaml", "foreign_id", message, hint),)))
+        if await self._stands(app):
+            return Outcome(app.ref)
+        newest = await self._checked(tips, app.ref, app.intent, tips.main)
+        older = () if newest.passed else await self._older(tips, app)
+        last = None if newest.passed else await self._last(app)
+        target, hold = decide(newest, older, last, app.tenant)
+        if target is None:
+            return Outcome(app.ref, hold=hold)
+        return Outcome(app.ref, await self._edits(tips, app, target), hold=hold)
+
+    async def _stands(self, app: _App) -> bool:
+        if app.accepted is None or app.accepted.entries != app.intent or not app.intent.app:
+            return False
+        settings = await self._settings_file(app.intent.app)
+        return settings is not None and is_up_to_date(
+            app.intent, settings, app.tenant, app.accepted
+        )
+
+    async def _settings_file(self, blob_id: str) -> AppFile | None:
+        return _parsed(await self._repo.blob(blob_id))
+
+    async def _checked(self, tips: Tips, ref: AppRef, entries: Entries, commit: str) -> Checked:
+        known = self._check.known(ref, entries, tips.platform)
+        if known:
+            return known
+        path = app_folder(ref, len(tips.shard))
+        files = await self._repo.files(commit, path)
+        odd = await self._repo.odd_paths(commit, path)
+        folder = AppFolder(
+            {name: data for name, data in files.items() if is_entry(name)},
+            tuple(name for name in odd if is_entry(name)),
+        )
+        return await self._check.verdict(ref, entries, folder, tips.platform)
+
+    async def _older(self, tips: Tips, app: _App) -> Sequence[Checked]:
+        """Intents since the last accepted one, newest first, down to the first that passes."""
+        found: list[Checked] = []
+        seen = {app.intent}
+        path = app_folder(app.ref, len(tips.shard))
+        for commit in [c.commit for c in await self._history.newest(app.ref, _MAX_OLDER)]:
+            if tips.source and await self._repo.is_ancestor(commit, tips.source):
+                break
+            entry = await self._repo.outline(commit, path)
+            entries = _entries(Entry("", "folder", entry)) if entry else Entries()
+            if entries == (app.accepted and app.accepted.entries):
+                break
+            if not entries or entries in seen:
+                continue
+            seen.add(entries)
+            found.append(await self._checked(tips, app.ref, entries, commit))
+            if found[-1].passed:
+                break
+        return found
+
+    async def _last(self, app: _App) -> Checked | None:
+        """The accepted version as it stands; it passed once, and a stricter check stops nothing."""
+        if app.accepted is None or not app.accepted.entries.app:
+            return None
+        settings = await self._settings_file(app.accepted.entries.app)
+        return Checked(app.accepted.entries, settings, ()) if settings else None
+
+    async def _edits(self, tips: Tips, app: _App, target: Target) -> Mapping[str, Edit] | None:
+        """The whole folder of the app, rendered; None when the branch says just that already."""
+        settings_id: Same | bytes = Same(target.entries.app or "", "file")
+        if target.patched:
+            settings_id = dump(target.app)
+            if app.accepted and await self._same_settings(app.accepted, target):
+                return None
+        elif app.accepted == Accepted(target.entries, target.running):
+            return None
+        code = Same(target.entries.code or "", "folder")
+        serving = await self._serving(tips, app, target)
+        source = AppSource(
+            target.app,
+            tuple(sorted(await self._repo.tree_files(code.id))),
+            (),
+            intent_digest(
+                target.app, target.entries.code, target.entries.overlay, target.entries.secrets
+            ),
+        )
+        content: dict[str, bytes | Same | Folder] = {"app.yaml": settings_id, "code": code}
+        for name, object_id in (
+            ("overlay", target.entries.overlay),
+            ("secrets", target.entries.secrets),
+            ("serving", serving[1] if serving else None),
+        ):
+            if object_id:
+                content[name] = Same(object_id, "folder")
+        rendered = render_app(
+            self._templates,
+            source,
+            self._settings,
+            running=target.running,
+            serving=serving[0] if serving else None,
+        )
+        content |= _nested(rendered)
+        tenant = render_tenant(self._templates, app.tenant, self._settings, tips.shard)
+        return {_folder(app.ref): Folder(content)} | {
+            f"{app.ref.user_id}/{name}": data for name, data in tenant.items()
+        }
+
+    async def _same_settings(self, accepted: Accepted, target: Target) -> bool:
+        """Whether the accepted version already carries the newest state and restart."""
+        stands = await self._settings_file(accepted.entries.app or "")
+        rest = (target.entries.code, target.entries.overlay, target.entries.secrets)
+        entries = accepted.entries
+        return (
+            stands == target.app
+            and (entries.code, entries.overlay, entries.secrets) == rest
+            and accepted.running == target.running
+        )
+
+    async def _serving(self, tips: Tips, app: _App, target: Target) -> tuple[Serving, str] | None:
+        """Code to keep for pods that still run it: the parent's if seen live, else its own."""
+        if app.accepted is None or app.stands is None or not app.accepted.running:
+            return None
+        if not target.running:
+            return None
+        before = app.accepted.entries
+        live = await self._cluster.live(app.ref)
+        accepted = await self._settings_file(before.app or "")
+        if live and accepted and before.code:
+            digest = intent_digest(accepted, before.code, before.overlay, before.secrets)
+            if live.intent == digest:
+                return await self._kept(before.code, live.intent, live.config_map, target)
+        kept = app.stands.children.get("serving")
+        if kept is None:
+            return None
+        text = await self._repo.read(tips.tip, f"{_folder(app.ref)}/kustomization.yaml")
+        kustomization = yaml.safe_load(text or b"")
+        intent = kustomization["metadata"]["annotations"]["fastapi-platform/serving-intent"]
+        name = kustomization["configMapGenerator"][1]["name"]
+        return await self._kept(kept.id, intent, name, target)
+
+    async def _kept(
+        self, code: str, intent: str, config_map: str, target: Target
+    ) -> tuple[Serving, str] | None:
+        if code == target.entries.code:
+            return None  # one ConfigMap of that name is enough
+        files = tuple(sorted(await self._repo.tree_files(code)))
+        return Serving(intent, config_map, files), code
+
+
+def _folder(ref: AppRef) -> str:
+    """An app's folder on its shard branch."""
+    return f"{ref.user_id}/{ref.app_id}"
+
+
+def _apps(folder: Mapping[str, Entry]) -> set[str]:
+    return {
+        name for name, entry in folder.items() if entry.kind == "folder" and name not in NOT_APPS
+    }
+
+
+def _entries(folder: Entry | None) -> Entries:
+    ids = {name: entry.id for name, entry in folder.children.items()} if folder else {}
+    return Entries(ids.get("app.yaml"), ids.get("code"), ids.get("overlay"), ids.get("secrets"))
+
+
+def _accepted(folder: Entry | None) -> Accepted | None:
+    if folder is None:
+        return None
+    generated = folder.children.get("generated")
+    return Accepted(_entries(folder), generated is not None and _ROUTE in generated.children)
+
+
+def _tenant_hold(message: str) -> Hold:
+    hint = "Put tenant.yaml back as it was: `git log -- <path>` shows the last version."
+    return Hold((problem("tenant.yaml", "tenant", message, hint),))
+
+
+def _nested(files: Mapping[str, bytes]) -> dict[str, bytes | Folder]:
+    """Rendered files as folders; the templates are one level deep."""
+    folders: dict[str, dict[str, bytes]] = {}
+    found: dict[str, bytes | Folder] = {}
+    for path, data in files.items():
+        folder, _, name = path.rpartition("/")
+        if folder:
+            folders.setdefault(folder, {})[name] = data
+        else:
+            found[name] = data
+    return found | {name: Folder(content) for name, content in folders.items()}
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(data: bytes) -> AppFile | None:
+    try:
+        return parse_app(data)
+    except InvalidFile:
+        return None
+
+
+_ROUTE: Final = "ingressroute.yaml"

@@ -1,0 +1,101 @@
+"""May this folder on `main` be published? What can be said from its path and its bytes alone.
+
+The whole check (`api/checking.py`) adds the source check, in its helper process, and the build of
+an overlay. Paths in diagnostics are as people know them: files of `code/` as in the editor.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from api.domain.names import AppRef
+from api.domain.repo_layout import ENTRIES, AppFile, InvalidFile, is_plain_path, parse_app
+from api.domain.source_check import Diagnostic
+
+#: Raise it when a rule here changes: checks are cached under it.
+VERSION: Final = 1
+#: Largest overlay file, in bytes: patches are a few lines.
+MAX_OVERLAY_BYTES: Final = 64 * 1024
+MAX_OVERLAY_FILES: Final = 20
+
+
+@dataclass(frozen=True)
+class AppFolder:
+    """The entries of an app's folder, by path relative to it (`code/user_code.py`)."""
+
+    files: Mapping[str, bytes]
+    odd: tuple[str, ...] = ()  # links, submodules, executable files
+
+    def below(self, entry: str) -> dict[str, bytes]:
+        """The files of one entry, by path relative to that."""
+        prefix = f"{entry}/"
+        return {
+            path.removeprefix(prefix): data
+            for path, data in self.files.items()
+            if path.startswith(prefix)
+        }
+
+
+def check_settings(ref: AppRef, folder: AppFolder) -> tuple[AppFile | None, list[Diagnostic]]:
+    """Read `app.yaml` and hold it against the folder's path; the app when it fits its schema."""
+    data = folder.files.get("app.yaml")
+    if data is None:
+        return None, [problem("app.yaml", "missing", "There is no app.yaml.", _PUT_BACK)]
+    try:
+        app = parse_app(data)
+    except InvalidFile as error:
+        hint = "Correct this field; docs/architecture.md lists them."
+        return None, [problem("app.yaml", "settings", f"{error.message}.", hint)]
+    found = []
+    for field, stands, expected in (("id", app.id, ref.app_id), ("user", app.user, ref.user_id)):
+        if stands != expected:
+            message = f"`{field}` is {stands}, but the folder belongs to {expected}."
+            found.append(problem("app.yaml", "wrong_owner", message, f"Write {expected}."))
+    return (None if found else app), found
+
+
+def check_structure(folder: AppFolder) -> list[Diagnostic]:
+    """Only regular files with plain names, and an overlay of a sane size."""
+    found = [
+        problem(path, "not_a_file", "Links, submodules and executable files are not published.",
+                "Commit a regular file (`git update-index --chmod=-x <path>`).")
+        for path in folder.odd
+    ]  # fmt: skip
+    found += [
+        problem(path, "path", f"{path!r} is not a plain path.", "Use letters, digits, _ - and .")
+        for path in sorted(folder.files)
+        if not is_plain_path(path.removeprefix("code/"))
+    ]
+    found += [
+        problem(name, "not_a_folder", f"{name} must be a folder.", "Take the file out.")
+        for name in ("code", "overlay", "secrets")
+        if name in folder.files
+    ]
+    overlay = folder.below("overlay")
+    if "kustomization.yaml" not in overlay:
+        message = "overlay/kustomization.yaml is missing."
+        found.append(problem("overlay/kustomization.yaml", "missing", message, _PUT_BACK))
+    if len(overlay) > MAX_OVERLAY_FILES or any(
+        len(d) > MAX_OVERLAY_BYTES for d in overlay.values()
+    ):
+        message = f"An overlay has at most {MAX_OVERLAY_FILES} files of 64 KiB."
+        found.append(problem("overlay", "too_large", message, "Keep only the patches."))
+    found += [
+        problem(f"secrets/{name}", "secret", "This secret was not written by the platform.",
+                "Take the file out; secrets cannot be set by hand.")
+        for name in sorted(folder.below("secrets"))
+    ]  # fmt: skip
+    return found
+
+
+def is_entry(path: str) -> bool:
+    """Whether a path below an app's folder belongs to what is published from it."""
+    return path.partition("/")[0] in ENTRIES
+
+
+def problem(path: str, code: str, message: str, hint: str) -> Diagnostic:
+    """An error about a file as a whole."""
+    return Diagnostic(path, 1, 1, 1, 1, "error", code, message, hint)
+
+
+_PUT_BACK: Final = "Put it back as it was: `git log -- <path>` shows the last version."

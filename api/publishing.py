@@ -1,0 +1,184 @@
+"""From what people want (`main`) to what Flux applies (`flux/<shard>`).
+
+Level-triggered: whatever differs between the two branches is composed anew (`api/composition.py`)
+and committed. A crash, a lost race or a commit by other hands is repaired by the next look.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from api.clients.cluster import Cluster
+from api.clients.git_trees import Edit, Entry
+from api.clients.gitops_repo import GitopsRepo, LostRaceError
+from api.composition import Composer, Outcome, Tips
+from api.domain.commit_message import publish_message, trailers
+from api.domain.manifests import RENDERER_VERSION
+from api.domain.names import AppRef, shard_of
+from api.domain.publication import Hold
+from api.domain.repo_layout import MAIN, InvalidFile, PlatformFile, parse_platform, shard_branch
+from api.errors import PlatformError, RepositoryUnavailable
+from api.history import History
+
+_log = logging.getLogger(__name__)
+_MAX_ATTEMPTS: Final = 5
+_BRANCHES: Final = shard_branch("")
+#: Seconds between looks at whether `main` moved by other hands (embedded: a local ref, 20 µs).
+POLL_SECONDS: Final = 0.5
+
+
+class Publisher:
+    """Publishes shards; holds and waits are kept in memory, for the next look finds them again."""
+
+    def __init__(
+        self, repo: GitopsRepo, history: History, composer: Composer, cluster: Cluster
+    ) -> None:
+        self._repo = repo
+        self._history = history
+        self._composer = composer
+        self._cluster = cluster
+        self._holds: dict[AppRef, Hold] = {}
+        self._waiting: dict[str, str] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._compared: PlatformFile | None = None  # under which every app was compared
+
+    def hold(self, ref: AppRef) -> Hold | None:
+        """Why the newest intent of the app is held; None when it is not."""
+        return self._holds.get(ref)
+
+    def waiting(self, shard: str) -> str | None:
+        """Why nothing is published on the shard now; None when nothing stands in the way."""
+        return self._waiting.get(shard)
+
+    async def platform_file(self, commit: str) -> PlatformFile:
+        """`platform.yaml` at a commit; raises RepositoryUnavailable when it cannot be read."""
+        data = await self._repo.read(commit, "platform.yaml")
+        try:
+            return parse_platform(data or b"")
+        except InvalidFile as error:
+            raise RepositoryUnavailable(f"The repository's settings are wrong: {error}") from error
+
+    async def main(self) -> str:
+        """The tip of `main`; raises RepositoryUnavailable when there is none."""
+        main = await self._repo.head(MAIN)
+        if main is None:
+            raise RepositoryUnavailable("The repository has no branch main.")
+        return main
+
+    async def watch(self) -> None:
+        """Look whenever `main` moved, and now and then at what is held; runs until cancelled."""
+        seen: str | None = None
+        while True:
+            try:
+                main = await self.main()
+                if main != seen or self._holds or self._waiting:
+                    await self.look()
+                    seen = main
+            except PlatformError as error:
+                _log.error("nothing was published: %s", error.message)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def look(self) -> None:
+        """Publish every shard in which something differs; the first look opens all of them."""
+        main = await self.main()
+        platform = await self.platform_file(main)
+        everything = platform != self._compared
+        now = await self._repo.children(main, "apps")
+        failed = False
+        for branch, tip in sorted((await self._repo.heads()).items()):
+            shard = branch.removeprefix(_BRANCHES)
+            if len(shard) != platform.shard_digits or shard == branch:
+                continue
+            try:
+                if everything or await self._differs(shard, tip, now):
+                    await self.publish(shard)
+            except PlatformError as error:
+                _log.error("shard %s was not published: %s", shard, error.message)
+                failed = True
+        if not failed:
+            self._compared = platform
+
+    async def publish(self, shard: str) -> None:
+        """Bring one shard branch in step with `main`; nothing is written when it is."""
+        async with self._locks.setdefault(shard, asyncio.Lock()):
+            for _ in range(_MAX_ATTEMPTS):
+                try:
+                    moved = await self._attempt(shard)
+                except LostRaceError:
+                    continue
+                if moved:
+                    await self._cluster.poke([shard])
+                return
+        raise RepositoryUnavailable(f"The branch {shard_branch(shard)} moved all the time.")
+
+    async def _differs(self, shard: str, tip: str, now: Mapping[str, Entry]) -> bool:
+        """Whether the shard's folder on `main` changed since the tip's source, or has holds."""
+        if any(shard_of(ref.user_id, len(shard)) == shard for ref in self._holds):
+            return True
+        source = await self._source(tip)
+        before = await self._repo.entry(source, f"apps/{shard}") if source else None
+        after = now.get(shard)
+        return (before.id if before else None) != (after.id if after else None)
+
+    async def _attempt(self, shard: str) -> bool:
+        tips = await self._tips(shard)
+        reason = await self._obstacle(tips)
+        if reason:
+            if self._waiting.get(shard) != reason:
+                _log.error("publishing of shard %s waits: %s", shard, reason)
+            self._waiting[shard] = reason
+            return False
+        self._waiting.pop(shard, None)
+        await self._history.follow(tips.main)
+        outcomes = await self._composer.look(tips)
+        self._note_holds(shard, outcomes)
+        changed = [outcome for outcome in outcomes if outcome.edits is not None]
+        if not changed:
+            return False
+        edits: dict[str, Edit] = {}
+        for outcome in changed:
+            edits |= outcome.edits or {}
+        message = publish_message(_subject(changed), tips.main, RENDERER_VERSION)
+        await self._repo.advance(shard_branch(shard), tips.tip, edits, message)
+        return True
+
+    async def _tips(self, shard: str) -> Tips:
+        tip = await self._repo.head(shard_branch(shard))  # the shard first: main is never behind it
+        if tip is None:
+            raise RepositoryUnavailable(f"The repository has no branch {shard_branch(shard)}.")
+        main = await self.main()
+        return Tips(shard, main, tip, await self._source(tip), await self.platform_file(main))
+
+    async def _source(self, tip: str) -> str | None:
+        info = await self._repo.info(tip)
+        return next(iter(trailers(info.message).get("Source-Commit", ())), None) if info else None
+
+    async def _obstacle(self, tips: Tips) -> str | None:
+        """Never backwards: neither behind the tip's source nor behind its renderer."""
+        info = await self._repo.info(tips.tip)
+        version = trailers(info.message if info else "").get("Renderer-Version", ["0"])[0]
+        if not version.isdecimal() or int(version) > RENDERER_VERSION:
+            return f"it was published by a newer release (renderer {version})"
+        if tips.source and not await self._repo.is_ancestor(tips.source, tips.main):
+            return "main was rewound behind what is published; an operator has to look at it"
+        return None
+
+    def _note_holds(self, shard: str, outcomes: Sequence[Outcome]) -> None:
+        before = {ref for ref in self._holds if shard_of(ref.user_id, len(shard)) == shard}
+        holds = {outcome.ref: outcome.hold for outcome in outcomes if outcome.hold}
+        for ref, hold in holds.items():
+            if self._holds.get(ref) != hold:
+                _log.warning("held: app %s: %s", ref.app_id, hold.first.message)
+        for ref in before - holds.keys():
+            del self._holds[ref]
+        self._holds |= holds
+
+
+def _subject(changed: Sequence[Outcome]) -> str:
+    words = []
+    for verb, removes in (("publish", False), ("withdraw", True)):
+        ids = [outcome.ref.app_id for outcome in changed if outcome.removes is removes]
+        if ids:
+            words.append(f"{verb} {ids[0] if len(ids) == 1 else f'{len(ids)} apps'}")
+    return ", ".join(words)
