@@ -1,0 +1,91 @@
+"""The runner's own port, which says whether this process lives and serves.
+
+A thread of its own with plain sockets, so that the learner's routes, their errors and a blocked
+event loop change nothing about the answer, and so that nothing heavy is imported for it.
+"""
+
+import json
+import os
+import select
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+#: A loop silent for this long does not serve: /ready says so. A handler that calls `time.sleep(5)`
+#: is a beginner's mistake, and waiting for it is better than being told "no server available".
+SILENT_SECONDS = 10.0
+#: A loop silent for this long will not come back: /live says so, and a restart helps.
+STUCK_SECONDS = 60.0
+REQUEST_SECONDS = 1.0  # a prober has its request in the first packet
+
+
+@dataclass
+class Health:
+    """What the probes answer from; written by the main thread, read by the probes' thread."""
+
+    intent: str
+    serving: bool = False  # startup is done and the process was not asked to stop
+    answered: float | None = None  # time.monotonic() when the event loop last ran; None before
+
+    def silent(self) -> float:
+        """Seconds since the event loop last ran; 0 before it started."""
+        return time.monotonic() - self.answered if self.answered is not None else 0.0
+
+    def answer(self, path: str) -> tuple[int, dict[str, object]]:
+        """Status and JSON body of one probe."""
+        silent = self.silent()
+        body: dict[str, object] = {"intent": self.intent, "loop_silent_seconds": round(silent, 1)}
+        if path == "/ready":
+            return (200 if self.serving and silent < SILENT_SECONDS else 503), body
+        if path == "/live":
+            return (200 if silent < STUCK_SECONDS else 503), body
+        return 404, {"message": "Here are only /ready and /live."}
+
+
+def start_probes(listener: socket.socket, health: Health, parent_fd: int | None) -> None:
+    """Answer probes for as long as the process lives; ask it to stop when `parent_fd` closes."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    actions: dict[int, Callable[[], None]] = {listener.fileno(): lambda: _accept(listener, health)}
+    if parent_fd is not None:
+        os.set_inheritable(parent_fd, False)
+        poll.register(parent_fd, select.POLLIN)
+        actions[parent_fd] = lambda: _watch(parent_fd, poll)
+
+    def serve() -> None:
+        while True:
+            for descriptor, _ in poll.poll():
+                actions[descriptor]()
+
+    threading.Thread(target=serve, name="fastapi-platform-probes", daemon=True).start()
+
+
+def _accept(listener: socket.socket, health: Health) -> None:
+    try:
+        connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(REQUEST_SECONDS)
+            connection.sendall(_response(connection.recv(4096), health))
+    except OSError:
+        return  # the prober went away or sent nothing: it learns nothing, the next one does
+
+
+def _response(request: bytes, health: Health) -> bytes:
+    words = request.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    status, body = health.answer(words[1].partition("?")[0] if len(words) > 1 else "")
+    reason = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}[status]
+    content = json.dumps(body).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n"
+        f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+def _watch(parent_fd: int, poll: select.poll) -> None:
+    if not os.read(parent_fd, 4096):
+        poll.unregister(parent_fd)
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,295 @@
+"""What stands around the learner's app: the router's prefix, one log line a request, a server."""
+
+import contextlib
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Collection, Generator
+from types import FrameType
+from typing import Any, TextIO
+
+import uvicorn
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from environment import Environment
+from failure import learner_traceback
+from probes import Health
+
+PROBE_HEADER = (b"fastapi-platform-probe", b"1")
+#: Longer than the router keeps an idle connection (Traefik: 90 s), so that it never sends a
+#: request on one that is being closed here.
+KEEP_ALIVE_SECONDS = 100
+#: Requests and WebSockets that are open at the end get this long; then they are cancelled.
+DRAIN_SECONDS = 5
+MAX_LOGGED_PATH = 300
+
+
+class Front(ProxyHeadersMiddleware):
+    """The ASGI application that uvicorn serves: the learner's, seen from behind the router."""
+
+    def __init__(self, app: Any, environment: Environment) -> None:
+        super().__init__(self._serve, environment.trusted)
+        self.learners = app
+        self.root = environment.root_path.encode("ascii")
+        self.intent = environment.intent.encode("latin-1")
+        self.lifespan_error: BaseException | None = None
+        self.log = sys.stdout  # theirs may be redirected while a request runs
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Serve one connection's scope (ASGI 3)."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        if scope["type"] == "http" and PROBE_HEADER in scope["headers"]:
+            await self._answer_probe(send)
+            return
+        client = scope.get("client")
+        if client and client[0] in self.trusted_hosts:
+            _use_forwarded_host(scope)
+        await super().__call__(scope, receive, send)
+
+    async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        async def without_text(message: Any) -> None:
+            # The text is the whole traceback; the learner's part of it is printed at the end.
+            await send({"type": message["type"]})
+
+        try:
+            await self.learners(scope, receive, without_text)
+        except BaseException as error:
+            self.lifespan_error = error
+            raise
+
+    async def _answer_probe(self, send: Any) -> None:
+        headers = [(b"fastapi-platform-intent", self.intent)]
+        await send({"type": "http.response.start", "status": 204, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _serve(self, scope: Any, receive: Any, send: Any) -> None:
+        line = _LogLine(scope, self.root, self.log)
+
+        async def watched(message: Any) -> None:
+            if self.root and "headers" in message:
+                message = {**message, "headers": self._under_root(message["headers"])}
+            await send(message)
+            line.sent(message)
+
+        try:
+            await self.learners(scope, receive, watched)
+        finally:
+            line.write()
+
+    def _under_root(self, headers: Any) -> list[tuple[bytes, bytes]]:
+        """The response's headers as the browser must see them: the router stripped the prefix.
+
+        An unchanged `RedirectResponse("/docs")` lands on the app's own page, and cookies go to
+        this app and no other on the same host.
+        """
+        return [
+            (name, self._location(value))
+            if name.lower() == b"location"
+            else (name, self._cookie(value))
+            if name.lower() == b"set-cookie"
+            else (name, value)
+            for name, value in headers
+        ]
+
+    def _location(self, value: bytes) -> bytes:
+        return value if value.startswith(b"//") else self._path(value)
+
+    def _cookie(self, value: bytes) -> bytes:
+        if value.startswith(b"__Host-"):  # browsers take it with `Path=/` only
+            return value
+        parts = value.split(b";")
+        for index, part in enumerate(parts):
+            name, equals, path = part.partition(b"=")
+            if name.strip().lower() == b"path":
+                parts[index] = name + equals + (self._path(path.strip()).rstrip(b"/"))
+        return b";".join(parts)
+
+    def _path(self, path: bytes) -> bytes:
+        inside = path == self.root or path.startswith((self.root + b"/", self.root + b"?"))
+        return self.root + path if path.startswith(b"/") and not inside else path
+
+
+class _LogLine:
+    """One line a request: method, path, status, milliseconds until the last byte was handed over.
+
+    The query stays out: it may carry what nobody should read in a log.
+    """
+
+    def __init__(self, scope: Any, root: bytes, log: TextIO) -> None:
+        self.log = log
+        self.started = time.perf_counter()
+        self.method = scope.get("method", "WEBSOCKET")
+        path = scope["raw_path"].removeprefix(root).decode("ascii", "backslashreplace")
+        self.path = path if path.isprintable() else repr(path)
+        self.status = 500  # what the server answers when nothing was sent
+        self.written = False
+
+    def sent(self, message: Any) -> None:
+        kind = message["type"]
+        if kind in {"http.response.start", "websocket.http.response.start"}:
+            self.status = message["status"]
+        elif kind == "websocket.accept":
+            self.status = 101
+            self.write()
+        elif kind == "websocket.close":
+            self.status = 403  # before it was accepted; afterwards the line is written
+            self.write()
+        elif kind == "http.response.body" and not message.get("more_body"):
+            self.write()
+
+    def write(self) -> None:
+        if self.written:
+            return
+        self.written = True
+        elapsed = (time.perf_counter() - self.started) * 1000
+        path = self.path[:MAX_LOGGED_PATH]
+        with contextlib.suppress(OSError):  # nobody reads: the request goes on all the same
+            self.log.write(f"{self.method} {path} {self.status} {elapsed:.1f} ms\n")
+            self.log.flush()
+
+
+def _use_forwarded_host(scope: Any) -> None:
+    """Put the host that the browser asked for where the app looks for it."""
+    headers = scope["headers"]
+    for name, value in headers:
+        if name == b"x-forwarded-host" and value:
+            host = value.partition(b",")[0].strip()
+            scope["headers"] = [(b"host", host), *(pair for pair in headers if pair[0] != b"host")]
+            return
+
+
+def adapt(app: Any, workdir: str) -> None:
+    """Add `/health` and the files of `static/` behind everything that the app has itself.
+
+    Both answer only where its router found no route, mount or redirect, so nothing is shadowed
+    and neither shows in /docs.
+    """
+    if getattr(app, "root_path", ""):
+        print(f"fastapi-platform: root_path={app.root_path!r} is replaced by the app's address.")
+        app.root_path = ""
+    router = getattr(app, "router", None)
+    theirs = getattr(router, "default", None)
+    if router is None or theirs is None:
+        return  # some other ASGI application: all of it is the learner's
+    files = _static_files(os.path.join(workdir, "static"))
+
+    async def default(scope: Any, receive: Any, send: Any) -> None:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        reads = scope["type"] == "http" and scope["method"] in {"GET", "HEAD"}
+        if reads and path == "/health":
+            await _answer_health(send)
+        elif reads and files and path.startswith("/static/"):
+            below = {**scope, "root_path": scope.get("root_path", "") + "/static"}
+            await files(below, receive, send)
+        else:
+            await theirs(scope, receive, send)
+
+    router.default = default
+
+
+def _static_files(folder: str) -> Any:
+    if not os.path.isdir(folder):
+        return None
+    from starlette.staticfiles import StaticFiles  # noqa: PLC0415 - most apps have no such folder
+
+    return StaticFiles(directory=folder)
+
+
+async def _answer_health(send: Any) -> None:
+    body = b'{"status":"ok"}'
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def websocket_protocol(**arguments: Any) -> Any:
+    """Make uvicorn's WebSocket protocol; imported for the first WebSocket, not for every start."""
+    from uvicorn.protocols.websockets.websockets_sansio_impl import (  # noqa: PLC0415 - as above
+        WebSocketsSansIOProtocol,
+    )
+
+    return WebSocketsSansIOProtocol(**arguments)
+
+
+class AppServer(uvicorn.Server):
+    """uvicorn's server, which tells the probes how it is."""
+
+    def __init__(self, config: uvicorn.Config, health: Health) -> None:
+        super().__init__(config)
+        self.health = health
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start the app, then listen; from here on it serves."""
+        await super().startup(sockets)
+        self.health.answered = time.monotonic()
+        self.health.serving = not self.should_exit
+
+    async def on_tick(self, counter: int) -> bool:
+        """Run ten times a second, whenever the event loop is not blocked."""
+        self.health.answered = time.monotonic()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close what is open, then let the app's own shutdown run."""
+        self.health.answered = None  # no ticks from here on: silence means nothing
+        await super().shutdown(sockets)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop: not ready from the first moment on."""
+        self.health.serving = False
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Leave the signals alone: the entrypoint handles them since the process started."""
+        yield
+
+
+def make_server(front: Front, health: Health) -> AppServer:
+    """A server with one worker on asyncio; its sockets are given when it runs."""
+    config = uvicorn.Config(
+        front,
+        interface="asgi3",
+        loop="asyncio",
+        http="httptools",
+        ws=websocket_protocol,  # type: ignore[arg-type] # uvicorn only calls it
+        workers=1,  # or uvicorn would read WEB_CONCURRENCY
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # Front does it
+        forwarded_allow_ips="",
+        root_path=front.root.decode("ascii"),
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+    )
+    return AppServer(config, health)
+
+
+class _LearnersLines(logging.Formatter):
+    def __init__(self, files: Collection[str]) -> None:
+        super().__init__("%(levelname)s: %(message)s")
+        self.files = files
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
+        return learner_traceback(ei[1], self.files)
+
+
+def log_errors(files: Collection[str]) -> None:
+    """Errors of requests go to standard error with the learner's lines only.
+
+    Learners log to `uvicorn` and `uvicorn.error` too; uvicorn's own small talk is left out.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_LearnersLines(files))
+    package = os.path.dirname(uvicorn.__file__)
+    handler.addFilter(
+        lambda record: record.levelno >= logging.WARNING or not record.pathname.startswith(package)
+    )
+    logger = logging.getLogger("uvicorn")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
