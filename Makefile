@@ -60,7 +60,8 @@ setup-dev: .venv/.dev-ready setup
 
 # Makes the virtual environment $(1) unless there is a whole one.
 define virtual-environment
-@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; name one: make PYTHON=…" >&2; exit 1; }
+@test -x $(1)/bin/pip || test -n "$(PYTHON)" \
+	|| { echo "Python 3.11 or newer is needed; name one: make PYTHON=…" >&2; exit 1; }
 @test -x $(1)/bin/pip || $(PYTHON) -m venv --clear $(1)
 @echo "Installing $(2) into $(1) …"
 @$(1)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $(2)
