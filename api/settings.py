@@ -34,6 +34,18 @@ class Settings(BaseSettings):
         None,
         description="Signs access tokens; at least 32 bytes. Embedded: made once in `DATA_DIR`.",
     )
+    previous_secret_key: SecretStr | None = Field(
+        None,
+        description="The key before `SECRET_KEY`: its tokens stay valid while keys are changed.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of the router, comma-separated: only their "
+        "`X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+    )
+    frontend_dist: Path = Field(
+        Path("frontend/dist"), description="Folder of the built editor, served at `/`."
+    )
     token_hours: Annotated[int, Field(ge=1, le=720)] = Field(
         12, description="How long a log-in lasts, in hours."
     )
@@ -59,9 +71,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _cluster_has_no_defaults_for_secrets(self) -> Self:
-        key = self.secret_key.get_secret_value() if self.secret_key else ""
-        if self.secret_key and len(key.encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"SECRET_KEY must have at least {MIN_SECRET_BYTES} bytes")
+        for name in ("secret_key", "previous_secret_key"):
+            key: SecretStr | None = getattr(self, name)
+            if key and len(key.get_secret_value().encode()) < MIN_SECRET_BYTES:
+                raise ValueError(f"{name.upper()} must have at least {MIN_SECRET_BYTES} bytes")
         if self.mode == "cluster" and not self.secret_key:
             raise ValueError("SECRET_KEY is required when MODE=cluster")
         if self.mode == "cluster" and not self.base_domain:
@@ -71,7 +84,9 @@ class Settings(BaseSettings):
     @property
     def platform_origin(self) -> str:
         """Origin of the editor and the API, without a trailing slash."""
-        return f"https://{self.base_domain}" if self.base_domain else f"http://localhost:{self.port}"
+        return (
+            f"https://{self.base_domain}" if self.base_domain else f"http://localhost:{self.port}"
+        )
 
     @property
     def apps_origin(self) -> str:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.domain.rollout import StageName
 
@@ -14,6 +14,26 @@ AppState = Literal[
 
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_unicode(cls, data: Any) -> Any:
+        # JSON can spell half of a surrogate pair ("\\ud800"): no text, and nothing can keep it.
+        rest = [("body", data)]
+        while rest:
+            name, value = rest.pop()
+            if isinstance(value, str) and not value.isascii():
+                try:
+                    value.encode()
+                except UnicodeEncodeError as error:
+                    place = f"{name[:100]!a}, character {error.start + 1}"
+                    raise ValueError(f"{place}: half of a surrogate pair is no text") from None
+            elif isinstance(value, dict):
+                rest.extend(("a name", key) for key in value)
+                rest.extend((str(key), item) for key, item in value.items())
+            elif isinstance(value, list):
+                rest.extend((name, item) for item in value)
+        return data
 
 
 class ErrorBody(BaseModel):
@@ -51,7 +71,7 @@ class LoginRequest(_Body):
 
 class Token(BaseModel):
     access_token: str
-    token_type: Literal["bearer"] = "bearer"
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105  (a kind, no secret)
     expires_in: int = Field(description="Seconds until the token expires.")
 
 

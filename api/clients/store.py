@@ -1,0 +1,161 @@
+"""What the platform asks of its database: accounts, and what git does not hold.
+
+Small on purpose: every method is one atomic step, so that any database can offer it. Whatever
+belongs to a tenant is asked for with the tenant's id.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from api.domain.names import AppRef
+from api.errors import Conflict, InvalidRequest
+
+
+class UsernameTaken(Conflict):
+    """Another account has this username; letters' case makes no difference."""
+
+    code = "username_taken"
+    hint = "Choose another username."
+
+
+class EmailTaken(Conflict):
+    """Another account has this e-mail address."""
+
+    code = "email_taken"
+    hint = "Log in instead, or ask an administrator to reset the password."
+
+
+class InvitationInvalid(InvalidRequest):
+    """The invitation does not exist, has been used or has expired: which of them is not told."""
+
+    code = "invitation_invalid"
+    hint = "Ask an administrator for a new invitation."
+
+
+@dataclass(frozen=True)
+class Suspension:
+    """Why, by whom and when an account was suspended."""
+
+    by: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Account:
+    """One person. `token_version` is in every token: raising it ends all log-ins."""
+
+    user_id: str
+    username: str
+    email: str
+    password_hash: str
+    created_at: datetime
+    is_admin: bool = False
+    token_version: int = 1
+    suspension: Suspension | None = None
+
+
+@dataclass(frozen=True)
+class Invitation:
+    """A right to sign up once; `code_hash` is the SHA-256 (hex) of the code that was handed out."""
+
+    code_hash: str
+    created_by: str
+    created_at: datetime
+    expires_at: datetime
+    used_by: str | None = None
+
+
+@dataclass(frozen=True)
+class IdempotentRequest:
+    """A request that was sent with an `Idempotency-Key`.
+
+    `digest` tells whether a second request with the key is the same one. `body` is JSON: first
+    what a repetition needs to do the very same (such as the id chosen for a new app), then the
+    answer; `status` is None until there is one.
+    """
+
+    digest: str
+    body: str
+    created_at: datetime
+    status: int | None = None
+
+
+class Store(Protocol):
+    """Implemented by `clients.sqlite`; every method may raise Unavailable."""
+
+    async def add_account(
+        self, account: Account, *, invitation: str | None = None, first_is_admin: bool = False
+    ) -> Account:
+        """Add and return the account, using up the invitation (a code hash) when one is given.
+
+        With `first_is_admin` exactly the first account of all becomes administrator. Raises
+        UsernameTaken, EmailTaken (then the invitation stays usable) or InvitationInvalid.
+        """
+
+    async def has_accounts(self) -> bool:
+        """Whether anybody has signed up."""
+
+    async def account(self, user_id: str) -> Account | None:
+        """The account with this id."""
+
+    async def account_named(self, username: str) -> Account | None:
+        """The account with this username, in any case of letters."""
+
+    async def account_with_email(self, email: str) -> Account | None:
+        """The account with this e-mail address, in any case of letters."""
+
+    async def accounts(self, *, after: str = "", limit: int = 1000) -> Sequence[Account]:
+        """Accounts in the order of their ids, from the first one behind `after`."""
+
+    async def set_password(
+        self, user_id: str, password_hash: str, *, replacing: str | None = None
+    ) -> Account | None:
+        """Set the hash, raise the token version and return the account.
+
+        None when there is no such account, or when its hash is not `replacing` any more.
+        """
+
+    async def end_sessions(self, user_id: str) -> Account | None:
+        """Raise the token version."""
+
+    async def set_suspension(self, user_id: str, suspension: Suspension | None) -> Account | None:
+        """Suspend (which raises the token version) or, with None, lift it."""
+
+    async def set_admin(self, user_id: str, *, is_admin: bool) -> Account | None:
+        """Make somebody administrator, or end it."""
+
+    async def add_invitation(self, invitation: Invitation) -> None:
+        """Keep a new invitation."""
+
+    async def invitations(self) -> Sequence[Invitation]:
+        """All invitations, newest first."""
+
+    async def claim_key(
+        self, user_id: str, key: str, request: IdempotentRequest, *, expired: datetime
+    ) -> IdempotentRequest:
+        """What stands under the tenant's key: `request` itself if it was free.
+
+        A record made before `expired` counts as free. Of several claims at once one wins, and all
+        are answered with the winner's record.
+        """
+
+    async def answer_key(self, user_id: str, key: str, *, status: int, body: str) -> None:
+        """Keep the answer to the request that claimed the key."""
+
+    async def free_key(self, user_id: str, key: str) -> None:
+        """Forget an unanswered claim: the request failed without a trace."""
+
+    async def touch(self, ref: AppRef, at: datetime) -> None:
+        """The app was used at this time; an earlier time than the known one changes nothing."""
+
+    async def last_activity(self, refs: Collection[AppRef]) -> Mapping[AppRef, datetime]:
+        """When each of the apps was last used; apps never used are left out."""
+
+    async def forget_app(self, ref: AppRef) -> None:
+        """Drop what is kept about an app that no longer exists."""
+
+    async def check(self) -> None:
+        """Raise Unavailable, saying why, when the database cannot be used."""
