@@ -17,9 +17,9 @@ from api.domain.commit_message import publish_message, trailers
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef, shard_of
 from api.domain.publication import Hold
-from api.domain.repo_layout import MAIN, InvalidFile, PlatformFile, parse_platform, shard_branch
+from api.domain.repo_layout import PlatformFile, shard_branch
 from api.errors import PlatformError, RepositoryUnavailable
-from api.history import History
+from api.intents import Intents
 
 _log = logging.getLogger(__name__)
 _MAX_ATTEMPTS: Final = 5
@@ -32,10 +32,10 @@ class Publisher:
     """Publishes shards; holds and waits are kept in memory, for the next look finds them again."""
 
     def __init__(
-        self, repo: GitopsRepo, history: History, composer: Composer, cluster: Cluster
+        self, repo: GitopsRepo, intents: Intents, composer: Composer, cluster: Cluster
     ) -> None:
         self._repo = repo
-        self._history = history
+        self._intents = intents
         self._composer = composer
         self._cluster = cluster
         self._holds: dict[AppRef, Hold] = {}
@@ -51,27 +51,12 @@ class Publisher:
         """Why nothing is published on the shard now; None when nothing stands in the way."""
         return self._waiting.get(shard)
 
-    async def platform_file(self, commit: str) -> PlatformFile:
-        """`platform.yaml` at a commit; raises RepositoryUnavailable when it cannot be read."""
-        data = await self._repo.read(commit, "platform.yaml")
-        try:
-            return parse_platform(data or b"")
-        except InvalidFile as error:
-            raise RepositoryUnavailable(f"The repository's settings are wrong: {error}") from error
-
-    async def main(self) -> str:
-        """The tip of `main`; raises RepositoryUnavailable when there is none."""
-        main = await self._repo.head(MAIN)
-        if main is None:
-            raise RepositoryUnavailable("The repository has no branch main.")
-        return main
-
     async def watch(self) -> None:
         """Look whenever `main` moved, and now and then at what is held; runs until cancelled."""
         seen: str | None = None
         while True:
             try:
-                main = await self.main()
+                main = await self._intents.tip()
                 if main != seen or self._holds or self._waiting:
                     await self.look()
                     seen = main
@@ -81,8 +66,8 @@ class Publisher:
 
     async def look(self) -> None:
         """Publish every shard in which something differs; the first look opens all of them."""
-        main = await self.main()
-        platform = await self.platform_file(main)
+        main = await self._intents.tip()
+        platform = await self._intents.platform(main)
         everything = platform != self._compared
         now = await self._repo.children(main, "apps")
         failed = False
@@ -130,7 +115,6 @@ class Publisher:
             self._waiting[shard] = reason
             return False
         self._waiting.pop(shard, None)
-        await self._history.follow(tips.main)
         outcomes = await self._composer.look(tips)
         self._note_holds(shard, outcomes)
         changed = [outcome for outcome in outcomes if outcome.edits is not None]
@@ -147,8 +131,8 @@ class Publisher:
         tip = await self._repo.head(shard_branch(shard))  # the shard first: main is never behind it
         if tip is None:
             raise RepositoryUnavailable(f"The repository has no branch {shard_branch(shard)}.")
-        main = await self.main()
-        return Tips(shard, main, tip, await self._source(tip), await self.platform_file(main))
+        main = await self._intents.indexed_tip()
+        return Tips(shard, main, tip, await self._source(tip), await self._intents.platform(main))
 
     async def _source(self, tip: str) -> str | None:
         info = await self._repo.info(tip)

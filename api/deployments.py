@@ -1,0 +1,403 @@
+"""What people do with their apps: every change is checked first, and then one commit on `main`.
+
+A deploy is answered when its commit is durable; publishing follows at once, and if it does not
+get through, the next look of the publisher repeats it.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pydantic import ValidationError
+
+from api.checking import IntentCheck
+from api.clients.git_trees import Edit, Folder
+from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
+from api.clients.store import Account, IdempotentRequest, Store
+from api.domain.commit_message import intent_message, person
+from api.domain.intent_check import AppFolder
+from api.domain.names import AppRef, new_app_id, shard_of
+from api.domain.publication import Checked
+from api.domain.repo_layout import (
+    DEFAULT_ENTRYPOINT,
+    EMPTY_OVERLAY,
+    MAIN,
+    AppFile,
+    PlatformFile,
+    TenantFile,
+    app_folder,
+    dump,
+    tenant_folder,
+)
+from api.domain.source_check import Diagnostic
+from api.errors import (
+    Conflict,
+    InvalidRequest,
+    PlatformError,
+    RepositoryUnavailable,
+    SourceRefused,
+    StaleBase,
+)
+from api.intents import Intents, StoredApp
+from api.publishing import Publisher
+
+_log = logging.getLogger(__name__)
+_MAX_REPLAYS: Final = 5
+_KEY_LIFETIME: Final = timedelta(hours=24)
+_MAX_KEY: Final = 200
+
+
+@dataclass(frozen=True)
+class AppDraft:
+    """What somebody sends: None leaves a part as it is (or takes the default of a new app)."""
+
+    name: str | None = None
+    code: str | None = None
+    files: Mapping[str, str] | None = None
+    entrypoint: str | None = None
+    env: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A change of one app, made ready on one tip of `main`."""
+
+    change: Change
+    folder: AppFolder | None  # None: nothing to check
+    platform: PlatformFile
+
+
+class Deployments:
+    """The use cases around one's own apps; every one takes the account that asks."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  (what a deploy passes through)
+        self,
+        repo: GitopsRepo,
+        intents: Intents,
+        check: IntentCheck,
+        publisher: Publisher,
+        store: Store,
+        max_apps: int,
+    ) -> None:
+        self._repo = repo
+        self._intents = intents
+        self._check = check
+        self._publisher = publisher
+        self._store = store
+        self._max_apps = max_apps
+
+    async def validate(self, files: Mapping[str, str], entrypoint: str | None) -> list[Diagnostic]:
+        """What the source check says of these files."""
+        platform = await self._intents.platform(await self._intents.tip())
+        return await self._check.source(
+            _bytes(files), entrypoint or DEFAULT_ENTRYPOINT, platform.additional_imports
+        )
+
+    async def create(
+        self, account: Account, draft: AppDraft, request_id: str, key: str | None = None
+    ) -> StoredApp:
+        """Deploy a new app; a repetition with the same `Idempotency-Key` gives the first answer.
+
+        Raises InvalidRequest, SourceRefused (nothing was saved), Conflict for too many apps.
+        """
+        ref = AppRef(account.user_id, new_app_id(draft.name or "app"))
+        if key is None:
+            return await self._create(account, ref, draft, request_id)
+        claim = _claim(ref, draft, key)
+        stands = await self._store.claim_key(
+            account.user_id, key, claim, expired=claim.created_at - _KEY_LIFETIME
+        )
+        if stands.digest != claim.digest:
+            raise Conflict(
+                "This Idempotency-Key was used for another request.",
+                code="idempotency_key_reused",
+                hint="Send a new key with every new request.",
+            )
+        first = json.loads(stands.body)
+        ref = AppRef(account.user_id, first["app_id"])
+        if stands.status is not None:
+            return replace(await self._intents.app(ref), commit=first["commit"])
+        try:
+            created = await self._create(account, ref, draft, request_id)
+        except PlatformError:
+            await self._store.free_key(account.user_id, key)
+            raise
+        body = json.dumps({"app_id": ref.app_id, "commit": created.commit})
+        await self._store.answer_key(account.user_id, key, status=202, body=body)
+        return created
+
+    async def update(
+        self, account: Account, ref: AppRef, draft: AppDraft, base: str | None, request_id: str
+    ) -> StoredApp:
+        """Deploy a change of an app; raises NotFound, StaleBase, InvalidRequest, SourceRefused."""
+        for _ in range(_MAX_REPLAYS):
+            stored = await self._intents.app(ref)
+            if base is not None:
+                await self._require_base(stored, base, draft)
+            work = await self._update(account, stored, draft, request_id)
+            try:
+                return await self._commit(ref, work)
+            except Overtaken:
+                continue  # made anew on what is there now, which a stale base then refuses
+        raise RepositoryUnavailable("The app changed all the time; nothing was saved.")
+
+    async def delete(self, account: Account, ref: AppRef, request_id: str) -> str:
+        """Take an app's folder away; its history stays. Returns the commit; raises NotFound."""
+        stored = await self._intents.app(ref)
+        main = await self._intents.tip()
+        digits = (await self._intents.platform(main)).shard_digits
+        change = Change(
+            {app_folder(ref, digits): None},
+            intent_message("delete", [ref], stored.name, request_id),
+            person(account.username, account.user_id),
+        )
+        commit = await self._repo.commit(MAIN, change)
+        await self._publish(ref, digits)
+        return commit
+
+    async def restart(self, account: Account, ref: AppRef, request_id: str) -> str:
+        """Start the app anew by a commit that only says so; returns the commit."""
+        for _ in range(_MAX_REPLAYS):
+            stored = await self._intents.app(ref)
+            if stored.file is None:
+                raise InvalidRequest(
+                    "app.yaml of this app cannot be read, so it cannot be restarted.",
+                    hint="Deploy it from the editor, or correct the file by a commit.",
+                )
+            platform = await self._intents.platform(await self._intents.tip())
+            now = datetime.now(UTC).replace(microsecond=0)
+            file = stored.file.model_copy(update={"restarted_at": now, "state": "running"})
+            path = app_folder(ref, platform.shard_digits)
+            change = Change(
+                {f"{path}/app.yaml": dump(file)},
+                intent_message("restart", [ref], stored.name, request_id),
+                person(account.username, account.user_id),
+                {path: stored.tree},
+            )
+            try:
+                return (await self._commit(ref, _Work(change, None, platform))).commit
+            except Overtaken:
+                continue
+        raise RepositoryUnavailable("The app changed all the time; nothing was saved.")
+
+    async def _create(
+        self, account: Account, ref: AppRef, draft: AppDraft, request_id: str
+    ) -> StoredApp:
+        if draft.name is None:
+            raise InvalidRequest("An app needs a name.")
+        main = await self._intents.indexed_tip()
+        platform = await self._intents.platform(main)
+        tenant = tenant_folder(ref.user_id, platform.shard_digits)
+        folder = await self._repo.children(main, tenant)
+        if ref.app_id in folder:  # the first try of a repeated request got through
+            return await self._intents.app(ref)
+        if sum(entry.kind == "folder" for entry in folder.values()) >= self._max_apps:
+            raise Conflict(
+                f"You have {self._max_apps} apps, the most that one person may have here.",
+                code="app_limit",
+                hint="Delete an app that you do not need any more.",
+            )
+        files = _new_files(draft)
+        app = _app_file(
+            {
+                "id": ref.app_id,
+                "user": ref.user_id,
+                "name": draft.name,
+                "entrypoint": draft.entrypoint or DEFAULT_ENTRYPOINT,
+                "env": dict(draft.env or {}),
+            }
+        )
+        path = app_folder(ref, platform.shard_digits)
+        edits: dict[str, Edit] = {
+            f"{path}/app.yaml": dump(app),
+            f"{path}/code": _folders(files),
+            f"{path}/overlay/kustomization.yaml": EMPTY_OVERLAY,
+        }
+        if "tenant.yaml" not in folder:
+            edits[f"{tenant}/tenant.yaml"] = dump(
+                TenantFile(
+                    user=account.user_id, username=account.username, created=account.created_at
+                )
+            )
+        change = Change(
+            edits,
+            intent_message("deploy", [ref], app.name, request_id),
+            person(account.username, account.user_id),
+            {path: None},
+        )
+        code = {f"code/{name}": data for name, data in files.items()}
+        checked = AppFolder(
+            {"app.yaml": dump(app), "overlay/kustomization.yaml": EMPTY_OVERLAY, **code}
+        )
+        return await self._commit(ref, _Work(change, checked, platform))
+
+    async def _update(
+        self, account: Account, stored: StoredApp, draft: AppDraft, request_id: str
+    ) -> _Work:
+        ref = stored.ref
+        main = await self._intents.tip()
+        platform = await self._intents.platform(main)
+        path = app_folder(ref, platform.shard_digits)
+        files = _changed_files(stored, draft)
+        before = stored.file
+        app = _app_file(
+            {
+                "id": ref.app_id,
+                "user": ref.user_id,
+                "name": stored.name if draft.name is None else draft.name,
+                "entrypoint": draft.entrypoint or stored.entrypoint,
+                "env": dict(stored.env if draft.env is None else draft.env),
+                "review": before.review if before else False,
+                "pinned": before.pinned if before else False,
+                "restarted_at": before.restarted_at if before else None,
+            }
+        )
+        edits: dict[str, Edit] = {}
+        if app != before:  # a file that says the same keeps the words of whoever wrote it
+            edits[f"{path}/app.yaml"] = dump(app)
+        if files != stored.files:
+            edits[f"{path}/code"] = _folders(files)
+        change = Change(
+            edits,
+            intent_message("deploy", [ref], app.name, request_id),
+            person(account.username, account.user_id),
+            {path: stored.tree},
+        )
+        rest = await self._repo.tree_files(stored.tree)
+        folder = {p: d for p, d in rest.items() if p.startswith(("overlay/", "secrets/"))}
+        folder |= {f"code/{name}": data for name, data in files.items()}
+        return _Work(change, AppFolder({"app.yaml": dump(app), **folder}), platform)
+
+    async def _commit(self, ref: AppRef, work: _Work) -> StoredApp:
+        """Check, commit, publish; raises SourceRefused, CheckUnavailable or Overtaken."""
+        app: AppFile | None = None
+        found: list[Diagnostic] = []
+        if work.folder is not None:
+            app, found = await self._check.check(ref, work.folder, work.platform)
+            errors = [d for d in found if d.severity == "error"]
+            if errors:
+                raise _refused(errors, found)
+        if work.change.edits:
+            await self._repo.commit(MAIN, work.change)
+        main = await self._intents.indexed_tip()
+        stored = await self._intents.find(main, work.platform, ref)
+        if stored is None:
+            raise Overtaken(ref.app_id)  # deleted by somebody else in this moment
+        if app is not None and stored.file == app:
+            entries = await self._intents.entries(main, work.platform, ref)
+            self._check.remember(ref, Checked(entries, app, tuple(found)), work.platform)
+        await self._publish(ref, work.platform.shard_digits)
+        return stored
+
+    async def _publish(self, ref: AppRef, digits: int) -> None:
+        """Publish now; the commit is durable, so a failure is the publisher's to repeat."""
+        try:
+            await self._publisher.publish(shard_of(ref.user_id, digits))
+        except PlatformError as error:
+            _log.warning("publishing of %s comes later: %s", ref.app_id, error.message)
+
+    async def _require_base(self, stored: StoredApp, base: str, draft: AppDraft) -> None:
+        platform = await self._intents.platform(await self._intents.tip())
+        path = app_folder(stored.ref, platform.shard_digits)
+        if await self._repo.info(base) is None:
+            raise InvalidRequest(
+                f"base_commit {base[:40]!r} is not a commit of this platform.",
+                hint="Send the `commit` that the app had when it was read.",
+            )
+        entry = await self._repo.entry(base, path)
+        if entry is not None and entry.id == stored.tree:
+            return
+        files = _changed_files(stored, draft)
+        raise StaleBase(
+            "The app was changed by somebody else since you opened it.",
+            details={
+                "current": _version(stored, stored.commit, stored.texts()),
+                "yours": _version(stored, base, {p: d.decode() for p, d in files.items()})
+                | {k: v for k, v in (("name", draft.name), ("entrypoint", draft.entrypoint)) if v}
+                | ({"env": dict(draft.env)} if draft.env is not None else {}),
+            },
+        )
+
+
+def _version(app: StoredApp, commit: str, files: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "commit": commit,
+        "name": app.name,
+        "entrypoint": app.entrypoint,
+        "env": dict(app.env),
+        "files": dict(files),
+    }
+
+
+def _claim(ref: AppRef, draft: AppDraft, key: str) -> IdempotentRequest:
+    if not 0 < len(key) <= _MAX_KEY or not key.isprintable():
+        raise InvalidRequest(f"An Idempotency-Key has 1 to {_MAX_KEY} printable characters.")
+    content = [draft.name, draft.code, dict(draft.files) if draft.files is not None else None,
+               draft.entrypoint, dict(draft.env) if draft.env is not None else None]  # fmt: skip
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    body = json.dumps({"app_id": ref.app_id})
+    return IdempotentRequest(digest, body, datetime.now(UTC))
+
+
+def _app_file(values: Mapping[str, object]) -> AppFile:
+    try:
+        return AppFile.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = str(first["loc"][0])
+        message = first["msg"].removeprefix("Value error, ")
+        raise InvalidRequest(
+            f"{field}: {message}.", details={"fields": [{"field": field, "message": message}]}
+        ) from None
+
+
+def _bytes(files: Mapping[str, str]) -> dict[str, bytes]:
+    """Texts as UTF-8; a lone surrogate (JSON can carry one) is not text."""
+    try:
+        return {path: text.encode() for path, text in files.items()}
+    except UnicodeEncodeError:
+        raise InvalidRequest("A file holds a lone surrogate, which is not text.") from None
+
+
+def _new_files(draft: AppDraft) -> dict[str, bytes]:
+    if (draft.code is None) == (draft.files is None):
+        raise InvalidRequest("Send either `code` or `files`, and not both.")
+    if draft.files is not None:
+        return _bytes(draft.files)
+    return _bytes({draft.entrypoint or DEFAULT_ENTRYPOINT: draft.code or ""})
+
+
+def _changed_files(stored: StoredApp, draft: AppDraft) -> dict[str, bytes]:
+    if draft.code is not None and draft.files is not None:
+        raise InvalidRequest("Send either `code` or `files`, and not both.")
+    if draft.files is not None:
+        return _bytes(draft.files)
+    if draft.code is not None:
+        return {**stored.files, **_bytes({draft.entrypoint or stored.entrypoint: draft.code})}
+    return dict(stored.files)
+
+
+def _folders(files: Mapping[str, bytes]) -> Folder:
+    """Files by path, as folders; their paths have passed the check."""
+    content: dict[str, bytes | Folder] = {}
+    below: dict[str, dict[str, bytes]] = {}
+    for path, data in files.items():
+        name, _, rest = path.partition("/")
+        if rest:
+            below.setdefault(name, {})[rest] = data
+        else:
+            content[name] = data
+    return Folder(content | {name: _folders(inner) for name, inner in below.items()})
+
+
+def _refused(errors: list[Diagnostic], found: list[Diagnostic]) -> PlatformError:
+    first = errors[0]
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return SourceRefused(
+        f"{first.path}, line {first.line}: {first.message}{more}",
+        details={"diagnostics": [vars(d) for d in found]},
+    )

@@ -1,0 +1,128 @@
+"""What people want, as `main` says it: the repository's settings, and everybody's apps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from api.clients.gitops_repo import GitopsRepo
+from api.domain.intent_check import AppFolder
+from api.domain.names import AppRef, shard_of
+from api.domain.publication import NOT_APPS, Entries
+from api.domain.repo_layout import (
+    DEFAULT_ENTRYPOINT,
+    MAIN,
+    AppFile,
+    InvalidFile,
+    PlatformFile,
+    app_folder,
+    parse_app,
+    parse_platform,
+    tenant_folder,
+)
+from api.errors import NotFound, RepositoryUnavailable
+from api.history import History
+
+
+@dataclass(frozen=True)
+class StoredApp:
+    """An app as `main` has it at a commit."""
+
+    ref: AppRef
+    tree: str  # object id of its folder
+    file: AppFile | None  # None: app.yaml does not fit its schema (a commit by other hands)
+    files: Mapping[str, bytes]  # code/, by path
+    commit: str  # the newest one that touches it
+    created_at: datetime
+    deployed_at: datetime
+
+    @property
+    def name(self) -> str:
+        """The name it has, or its id where app.yaml cannot be read."""
+        return self.file.name if self.file else self.ref.app_id
+
+    @property
+    def entrypoint(self) -> str:
+        """The file that is served."""
+        return self.file.entrypoint if self.file else DEFAULT_ENTRYPOINT
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """Plain variables."""
+        return self.file.env if self.file else {}
+
+    def texts(self) -> dict[str, str]:
+        """The files as text; what is not UTF-8 (other hands) shows replacement characters."""
+        return {path: data.decode("utf-8", "replace") for path, data in self.files.items()}
+
+
+class Intents:
+    """Reads `main`; what it answers is as of the tip at that moment."""
+
+    def __init__(self, repo: GitopsRepo, history: History) -> None:
+        self._repo = repo
+        self._history = history
+
+    async def tip(self) -> str:
+        """The commit that `main` points at; raises RepositoryUnavailable when there is none."""
+        tip = await self._repo.head(MAIN)
+        if tip is None:
+            raise RepositoryUnavailable("The repository has no branch main.")
+        return tip
+
+    async def indexed_tip(self) -> str:
+        """The tip, once history knows every commit up to it."""
+        tip = await self.tip()
+        await self._history.follow(tip)
+        return tip
+
+    async def platform(self, commit: str) -> PlatformFile:
+        """`platform.yaml` at a commit; raises RepositoryUnavailable when it cannot be read."""
+        data = await self._repo.read(commit, "platform.yaml")
+        try:
+            return parse_platform(data or b"")
+        except InvalidFile as error:
+            raise RepositoryUnavailable(f"The repository's settings are wrong: {error}") from error
+
+    async def shard(self, user_id: str) -> str:
+        """The shard of a tenant."""
+        return shard_of(user_id, (await self.platform(await self.tip())).shard_digits)
+
+    async def apps(self, user_id: str) -> list[StoredApp]:
+        """A person's apps, newest deploy first."""
+        tip = await self.indexed_tip()
+        platform = await self.platform(tip)
+        folder = await self._repo.children(tip, tenant_folder(user_id, platform.shard_digits))
+        names = [n for n, e in folder.items() if e.kind == "folder" and n not in NOT_APPS]
+        found = [await self.find(tip, platform, AppRef(user_id, name)) for name in names]
+        return sorted(filter(None, found), key=lambda app: app.deployed_at, reverse=True)
+
+    async def app(self, ref: AppRef) -> StoredApp:
+        """One app of the person; raises NotFound, also for anybody else's."""
+        tip = await self.indexed_tip()
+        found = await self.find(tip, await self.platform(tip), ref)
+        if found is None:
+            raise NotFound(
+                f"There is no app {ref.app_id[:60]!r} among your apps.", code="app_not_found"
+            )
+        return found
+
+    async def find(self, commit: str, platform: PlatformFile, ref: AppRef) -> StoredApp | None:
+        """An app at a commit that history knows; None when its folder is not there."""
+        entry = await self._repo.entry(commit, app_folder(ref, platform.shard_digits))
+        newest = await self._history.newest(ref)
+        first = await self._history.first(ref)
+        if entry is None or entry.kind != "folder" or not newest or first is None:
+            return None
+        files = await self._repo.tree_files(entry.id)
+        try:
+            file = parse_app(files.get("app.yaml", b""))
+        except InvalidFile:
+            file = None
+        code = AppFolder(files).below("code")
+        return StoredApp(ref, entry.id, file, code, newest[0].commit, first.at, newest[0].at)
+
+    async def entries(self, commit: str, platform: PlatformFile, ref: AppRef) -> Entries:
+        """The object ids of an app's entries at a commit."""
+        names = await self._repo.children(commit, app_folder(ref, platform.shard_digits))
+        ids = {name: entry.id for name, entry in names.items()}
+        return Entries(ids.get("app.yaml"), ids.get("code"), ids.get("overlay"), ids.get("secrets"))
