@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from api.domain.names import AppRef, is_id, shard_of
+from api.domain.quantity import quantity
 
 MAIN: Final = "main"
 API_VERSION: Final = "fastapi-platform/v1"
@@ -39,7 +40,9 @@ _CONTROL_OR_BIDI: Final = re.compile(
 )
 _ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 #: Variables that would steer the runner, the interpreter or the loader.
-_RESERVED_ENV: Final = re.compile(r"(?:PYTHON|LD_|FASTAPI_PLATFORM_|UVICORN_|DYLD_).*|PATH|HOME|TMPDIR")
+_RESERVED_ENV: Final = re.compile(
+    r"(?:PYTHON|LD_|FASTAPI_PLATFORM_|UVICORN_|DYLD_).*|PATH|HOME|TMPDIR"
+)
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.))*")
 MAX_PATH: Final = 120
 
@@ -99,6 +102,12 @@ def _environment(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
+def _quantity(text: str) -> str:
+    quantity(text)
+    return text
+
+
+Quantity = Annotated[str, AfterValidator(_quantity)]
 Id = Annotated[str, AfterValidator(_id)]
 DisplayName = Annotated[str, Field(max_length=MAX_NAME_LENGTH), AfterValidator(_display_name)]
 Entrypoint = Annotated[str, AfterValidator(_python_path)]
@@ -132,8 +141,8 @@ class AppFile(_File):
 class Block(_File):
     """Why and by whom something was stopped."""
 
-    by: Annotated[str, Field(max_length=200)]
-    reason: Annotated[str, Field(max_length=500)]
+    by: Annotated[str, Field(max_length=200), AfterValidator(_display_name)]
+    reason: Annotated[str, Field(max_length=500), AfterValidator(_display_name)]
 
 
 class TakenDown(Block):
@@ -162,9 +171,9 @@ class TenantFile(_File):
 class Ceilings(_File):
     """The most that an overlay may ask for; Kubernetes quantities."""
 
-    cpu: str = "500m"
-    memory: str = "256Mi"
-    ephemeral_storage: str = Field("256Mi", alias="ephemeralStorage")
+    cpu: Quantity = "500m"
+    memory: Quantity = "256Mi"
+    ephemeral_storage: Quantity = Field("256Mi", alias="ephemeralStorage")
 
 
 class PlatformFile(_File):
