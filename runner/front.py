@@ -1,28 +1,16 @@
-"""What stands around the learner's app: the router's prefix, one log line a request, a server."""
+"""What stands between the router and the learner's app: prefix, forwarded host, one log line."""
 
 import contextlib
-import logging
 import os
-import socket
 import sys
 import time
-from collections.abc import Collection, Generator
-from types import FrameType
 from typing import Any, TextIO
 
-import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from environment import Environment
-from failure import learner_traceback
-from probes import Health
 
 PROBE_HEADER = (b"fastapi-platform-probe", b"1")
-#: Longer than the router keeps an idle connection (Traefik: 90 s), so that it never sends a
-#: request on one that is being closed here.
-KEEP_ALIVE_SECONDS = 100
-#: Requests and WebSockets that are open at the end get this long; then they are cancelled.
-DRAIN_SECONDS = 5
 MAX_LOGGED_PATH = 300
 
 
@@ -51,14 +39,19 @@ class Front(ProxyHeadersMiddleware):
         await super().__call__(scope, receive, send)
 
     async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
+        failed = False
+
         async def without_text(message: Any) -> None:
             # The text is the whole traceback; the learner's part of it is printed at the end.
+            nonlocal failed
+            failed = message["type"].endswith(".failed")
             await send({"type": message["type"]})
 
         try:
             await self.learners(scope, receive, without_text)
         except BaseException as error:
-            self.lifespan_error = error
+            if failed:  # otherwise an ASGI application that knows no lifespan, which is allowed
+                self.lifespan_error = error
             raise
 
     async def _answer_probe(self, send: Any) -> None:
@@ -204,92 +197,3 @@ async def _answer_health(send: Any) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-def websocket_protocol(**arguments: Any) -> Any:
-    """Make uvicorn's WebSocket protocol; imported for the first WebSocket, not for every start."""
-    from uvicorn.protocols.websockets.websockets_sansio_impl import (  # noqa: PLC0415 - as above
-        WebSocketsSansIOProtocol,
-    )
-
-    return WebSocketsSansIOProtocol(**arguments)
-
-
-class AppServer(uvicorn.Server):
-    """uvicorn's server, which tells the probes how it is."""
-
-    def __init__(self, config: uvicorn.Config, health: Health) -> None:
-        super().__init__(config)
-        self.health = health
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start the app, then listen; from here on it serves."""
-        await super().startup(sockets)
-        self.health.answered = time.monotonic()
-        self.health.serving = not self.should_exit
-
-    async def on_tick(self, counter: int) -> bool:
-        """Run ten times a second, whenever the event loop is not blocked."""
-        self.health.answered = time.monotonic()
-        return await super().on_tick(counter)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close what is open, then let the app's own shutdown run."""
-        self.health.answered = None  # no ticks from here on: silence means nothing
-        await super().shutdown(sockets)
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop: not ready from the first moment on."""
-        self.health.serving = False
-        super().handle_exit(sig, frame)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        """Leave the signals alone: the entrypoint handles them since the process started."""
-        yield
-
-
-def make_server(front: Front, health: Health) -> AppServer:
-    """A server with one worker on asyncio; its sockets are given when it runs."""
-    config = uvicorn.Config(
-        front,
-        interface="asgi3",
-        loop="asyncio",
-        http="httptools",
-        ws=websocket_protocol,  # type: ignore[arg-type] # uvicorn only calls it
-        workers=1,  # or uvicorn would read WEB_CONCURRENCY
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,  # Front does it
-        forwarded_allow_ips="",
-        root_path=front.root.decode("ascii"),
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
-    )
-    return AppServer(config, health)
-
-
-class _LearnersLines(logging.Formatter):
-    def __init__(self, files: Collection[str]) -> None:
-        super().__init__("%(levelname)s: %(message)s")
-        self.files = files
-
-    def formatException(self, ei: Any) -> str:  # noqa: N802 - logging's name
-        return learner_traceback(ei[1], self.files)
-
-
-def log_errors(files: Collection[str]) -> None:
-    """Errors of requests go to standard error with the learner's lines only.
-
-    Learners log to `uvicorn` and `uvicorn.error` too; uvicorn's own small talk is left out.
-    """
-    handler = logging.StreamHandler()
-    handler.setFormatter(_LearnersLines(files))
-    package = os.path.dirname(uvicorn.__file__)
-    handler.addFilter(
-        lambda record: record.levelno >= logging.WARNING or not record.pathname.startswith(package)
-    )
-    logger = logging.getLogger("uvicorn")
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
