@@ -233,4 +233,6 @@ def _object(
     else:
         below = tree[name] if tree is not None and name in tree else None
         written = _edited(repository, below if isinstance(below, pygit2.Tree) else None, edit)
+        if written is None and below is not None and not isinstance(below, pygit2.Tree):
+            return below.id, below.filemode  # nothing was below a file, so nothing is taken away
     return None if written is None else (written, FileMode.TREE)

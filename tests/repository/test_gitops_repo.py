@@ -1,0 +1,230 @@
+"""The writer, on real bare repositories, with git itself as the judge."""
+
+import asyncio
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from api.clients import gitops_repo
+from api.clients.git_trees import Folder, Same
+from api.clients.gitops_repo import Change, GitopsRepo, LostRaceError, Overtaken
+from api.domain.commit_message import Person, intent_message, person, publish_message
+from api.domain.names import AppRef
+from api.errors import RepositoryUnavailable
+
+BOB = person("bob", "u1")
+APP = "apps/3f/u1/a1"
+
+
+@pytest.fixture
+async def repo(tmp_path):
+    path = tmp_path / "repo.git"
+    gitops_repo.create(path, {"platform.yaml": b"x\n"}, {"flux/3f": {"README.md": b"hi\n"}})
+    opened = GitopsRepo(path)
+    yield opened
+    await opened.close()
+    assert git(path, "fsck", "--strict", "--no-dangling") == ""
+
+
+def git(path: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", path, *arguments], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def change(edits, *, message="deploy a1: My app\n", author=BOB, expect=None) -> Change:
+    return Change(edits, message, author, expect or {})
+
+
+async def test_a_change_becomes_one_commit_with_author_committer_and_trailers(repo):
+    message = intent_message("deploy", [AppRef("u1", "a1")], "My app", "r-1")
+    commit = await repo.commit("main", change({f"{APP}/code/x.py": b"1\n"}, message=message))
+
+    shown = git(repo.path, "show", "-s", "--format=%an <%ae>|%cn|%s|%(trailers:only)", commit)
+    assert shown.strip() == (
+        "bob <u1@users.noreply.invalid>|FastAPI Platform|deploy a1: My app|"
+        "App-Id: a1\nUser-Id: u1\nAction: deploy\nRequest-Id: r-1"
+    )
+    assert git(repo.path, "rev-parse", "main").strip() == commit
+    assert git(repo.path, "show", f"main:{APP}/code/x.py") == "1\n"
+
+
+async def test_nothing_is_committed_for_no_change(repo):
+    first = await repo.commit("main", change({f"{APP}/app.yaml": b"y"}))
+    assert await repo.commit("main", change({f"{APP}/app.yaml": b"y"})) == first
+    assert await repo.commit("main", change({"apps/nothing/here": None})) == first
+
+
+async def test_a_folder_replaces_what_stood_there(repo):
+    await repo.commit("main", change({f"{APP}/code/old.py": b"", f"{APP}/app.yaml": b"y"}))
+    replaced = Folder({"new.py": b"", "routers": Folder({"a.py": b"1"})})
+    commit = await repo.commit("main", change({f"{APP}/code": replaced}))
+    assert await repo.files(commit, APP) == {
+        "app.yaml": b"y",
+        "code/new.py": b"",
+        "code/routers/a.py": b"1",
+    }
+
+
+async def test_what_is_empty_leaves_no_folder_behind(repo):
+    await repo.commit("main", change({f"{APP}/code/x.py": b""}))
+    commit = await repo.commit("main", change({APP: None}))
+    assert await repo.children(commit, "apps") == {}
+
+
+async def test_other_files_survive_untouched(repo):
+    await repo.commit("main", change({"apps/3f/u2/b/app.yaml": b"theirs"}))
+    commit = await repo.commit("main", change({APP: Folder({"app.yaml": b"mine"})}))
+    assert await repo.read(commit, "apps/3f/u2/b/app.yaml") == b"theirs"
+
+
+async def test_a_change_that_expects_something_else_is_overtaken(repo):
+    await repo.commit("main", change({f"{APP}/app.yaml": b"y"}))
+    with pytest.raises(Overtaken, match=APP):
+        await repo.commit("main", change({f"{APP}/app.yaml": b"z"}, expect={APP: None}))
+
+
+async def test_concurrent_writers_lose_no_commit(repo):
+    others = [GitopsRepo(repo.path) for _ in range(3)]
+    writers = [repo, *others]
+    await asyncio.gather(
+        *(
+            writers[n % 4].commit("main", change({f"apps/3f/u1/app{n}/app.yaml": b"%d" % n}))
+            for n in range(40)
+        )
+    )
+    for other in others:
+        await other.close()
+    tip = await repo.head("main")
+    assert len(await repo.children(tip, "apps/3f/u1")) == 40
+    assert git(repo.path, "rev-list", "--count", "main").strip() == "41"
+
+
+async def test_a_push_by_a_person_and_the_writer_both_stay(repo, tmp_path):
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(repo.path), str(clone))
+    (clone / "note.txt").write_text("by hand")
+    git(clone, "add", ".")
+    identity = ("-c", "user.name=Eve", "-c", "user.email=eve@example.org")
+    git(clone, *identity, "commit", "-qm", "Note")
+    await asyncio.to_thread(git, clone, "push", "-q", "origin", "HEAD:main")
+    commit = await repo.commit("main", change({f"{APP}/app.yaml": b"y"}))
+    assert await repo.read(commit, "note.txt") == b"by hand"
+    assert (await repo.info((await repo.info(commit)).parent)).author == Person(
+        "Eve", "eve@example.org"
+    )
+
+
+async def test_a_publish_commit_is_a_pure_function_of_parent_tree_and_source(repo, tmp_path):
+    source = await repo.commit("main", change({f"{APP}/code/x.py": b"1\n"}))
+    code = await repo.entry(source, f"{APP}/code")
+    tip = await repo.head("flux/3f")
+    message = publish_message("publish a1", source, 1)
+    twin = tmp_path / "twin.git"
+    git(tmp_path, "clone", "-q", "--mirror", str(repo.path), str(twin))
+    edits = {"u1/a1/code": Same(code.id, "folder"), "u1/a1/kustomization.yaml": b"k"}
+    replica = GitopsRepo(twin)
+
+    mine = await repo.advance("flux/3f", tip, edits, message)
+    assert await replica.advance("flux/3f", tip, edits, message) == mine
+    await replica.close()
+    assert await repo.files(mine, "u1/a1") == {"code/x.py": b"1\n", "kustomization.yaml": b"k"}
+    with pytest.raises(LostRaceError):
+        await repo.advance("flux/3f", tip, edits, message)
+
+
+async def test_links_submodules_and_executables_are_told_apart(repo, tmp_path):
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", str(repo.path), str(clone))
+    folder = clone / APP / "code"
+    folder.mkdir(parents=True)
+    (folder / "plain.py").write_text("")
+    (folder / "run.sh").write_text("")
+    (folder / "run.sh").chmod(0o755)
+    (folder / "link.py").symlink_to("/etc/passwd")
+    git(clone, "add", ".")
+    git(clone, "-c", "user.name=E", "-c", "user.email=e@example.org", "commit", "-qm", "x")
+    await asyncio.to_thread(git, clone, "push", "-q", "origin", "HEAD:main")
+    tip = await repo.head("main")
+    assert await repo.odd_paths(tip, APP) == ["code/link.py", "code/run.sh"]
+    assert await repo.files(tip, APP) == {"code/plain.py": b""}
+
+
+async def test_changed_apps_are_found_from_the_trees_of_one_commit(repo):
+    await repo.commit("main", change({f"{APP}/app.yaml": b"1", "apps/3f/u1/a2/app.yaml": b"1"}))
+    commit = await repo.commit(
+        "main", change({f"{APP}/app.yaml": b"2", "apps/40/u9/z/app.yaml": b"1", "README.md": b""})
+    )
+    assert await repo.changed_apps(commit) == {("u1", "a1"), ("u9", "z")}
+    gone = await repo.commit("main", change({"apps/3f": None}))
+    assert await repo.changed_apps(gone) == {("u1", "a1"), ("u1", "a2")}
+
+
+async def test_history_follows_the_branchs_own_line(repo):
+    first = await repo.commit("main", change({f"{APP}/app.yaml": b"1"}))
+    second = await repo.commit("main", change({f"{APP}/app.yaml": b"2"}))
+    assert [c.id for c in await repo.first_parents(second, first)] == [second]
+    assert [c.id for c in await repo.first_parents(second)][1:] == [first, second]
+    assert await repo.is_ancestor(first, second)
+    assert not await repo.is_ancestor(second, first)
+
+
+@pytest.mark.parametrize("commit", ["0" * 40, "nonsense", "", "abc", "main"])
+async def test_what_is_no_commit_has_no_info(repo, commit):
+    assert await repo.info(commit) is None
+
+
+async def test_a_missing_branch_is_a_clear_error(repo):
+    with pytest.raises(RepositoryUnavailable, match="no branch nowhere"):
+        await repo.commit("nowhere", change({"x": b""}))
+
+
+def test_creating_twice_overwrites_nothing(tmp_path):
+    path = tmp_path / "r.git"
+    assert gitops_repo.create(path, {"platform.yaml": b"x"}, {"flux/00": {"README.md": b"1"}})
+    before = git(path, "rev-parse", "main", "flux/00")
+    assert not gitops_repo.create(path, {"platform.yaml": b"y"}, {"flux/00": {"README.md": b"2"}})
+    assert git(path, "rev-parse", "main", "flux/00") == before
+
+
+_names = st.sampled_from(["a.py", "b.py", "c", "d"])
+_paths = st.lists(_names, min_size=1, max_size=3).map("/".join)
+_edits = st.dictionaries(_paths, st.one_of(st.none(), st.binary(max_size=3)), max_size=4)
+
+
+def _conflicts(paths) -> bool:
+    return any(a != b and b.startswith(f"{a}/") for a in paths for b in paths)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(_edits.filter(lambda e: not _conflicts(e)), max_size=6))
+def test_any_sequence_of_edits_gives_the_tree_of_a_simple_model(tmp_path_factory, batches):
+    path = tmp_path_factory.mktemp("model") / "r.git"
+    gitops_repo.create(path, {"keep": b"k"}, {})
+
+    async def apply() -> tuple[dict[str, bytes], dict[str, bytes]]:
+        repo, model = GitopsRepo(path), {"keep": b"k"}
+        for edits in batches:
+            for edited, data in edits.items():
+                parts = edited.split("/")
+                above = {"/".join(parts[:n]) for n in range(1, len(parts))}
+                model = {
+                    p: d
+                    for p, d in model.items()
+                    if p != edited
+                    and not p.startswith(f"{edited}/")
+                    and not (p in above and data is not None)
+                }
+                if data is not None:
+                    model[edited] = data
+            await repo.commit("main", change(edits))
+        files = await repo.files(await repo.head("main"))
+        await repo.close()
+        return files, model
+
+    found, expected = asyncio.run(apply())
+    assert found == expected
