@@ -15,6 +15,7 @@ import yaml
 from api.domain.repo_layout import unsafe_character
 
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+MAX_DEPTH: Final = 32
 _ESCAPED: Final = re.compile(r"[^ !#-\[\]-~]")
 _LAST_BYTE: Final = 0xFF
 _LAST_BMP: Final = 0xFFFF
@@ -43,7 +44,7 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\u{number:04x}" if number <= _LAST_BMP else f"\\U{number:08x}"
 
 
-class _Loader(_Base):  # type: ignore[misc]  # its base depends on how PyYAML was built
+class _Reader(_Base):  # type: ignore[misc]  # its base depends on how PyYAML was built
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012  (PyYAML's interface)
 
 
@@ -53,14 +54,41 @@ for _tag, _pattern, _first in (
     ("int", r"-?(?:0|[1-9][0-9]*)", list("-0123456789")),
     ("float", r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", list("-0123456789")),
 ):
-    _Loader.add_implicit_resolver(
+    _Reader.add_implicit_resolver(
         f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})\Z"), _first
     )
 
 
 def load_all(text: str | bytes) -> list[Any]:
     """Every document of `text` as plain values; raise yaml.YAMLError."""
-    return list(yaml.load_all(text, Loader=_Loader))
+    return list(yaml.load_all(text, Loader=_Reader))
+
+
+class _StrictReader(_Reader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002  (PyYAML's interface)
+        keys = [str(key.value) for key, _ in node.value]
+        if len(keys) != len(set(keys)) or "<<" in keys:
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key stands twice in one mapping, or is <<", node.start_mark
+            )
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+def load_strict(text: str) -> list[Any]:
+    """Every document of what a person wrote, without anchors, tags, repeated keys or deep nesting.
+
+    Raises yaml.YAMLError. The depth is bounded first: libyaml's loader recurses in C.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=_Base):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH or getattr(event, "anchor", None) or getattr(event, "tag", None):
+            mark: Any = event.start_mark
+            problem = "anchors, tags and deep nesting are not used here"
+            raise yaml.constructor.ConstructorError(None, None, problem, mark)
+    return list(yaml.load_all(text, Loader=_StrictReader))
 
 
 def quoted_scalars(text: str) -> Iterator[str]:
