@@ -37,8 +37,9 @@ from api.domain.names import new_user_id
 from api.errors import NotAllowed, NotAuthenticated, NotFound
 from api.settings import Settings
 
-#: Called after an account was suspended or freed, to do the same to the tenant in the repository.
-SuspensionChanged = Callable[[Account], Awaitable[None]]
+#: Called with the account and the administrator's name after somebody was suspended or freed, to
+#: do the same to the tenant in the repository.
+SuspensionChanged = Callable[[Account, str], Awaitable[None]]
 
 INVITATION_DAYS: Final = 7
 _logger = logging.getLogger(__name__)
@@ -208,15 +209,15 @@ class Accounts:
         await self._store.add_invitation(invitation)
         return code, invitation
 
-    async def reset_password(self, username: str, password: str | None = None) -> str:
-        """Set a password (a random one unless given), end all log-ins; return the password."""
+    async def reset_password(self, username: str, password: str) -> Account:
+        """Set the password and end all log-ins; raises NotFound, InvalidRequest."""
         account = await self.named(username)
-        password = password if password is not None else secrets.token_urlsafe(15)
         check_password(password, username=account.username, email=account.email)
         hashed = await self._passwords.hash(password)
-        if await self._store.set_password(account.user_id, hashed) is None:
+        changed = await self._store.set_password(account.user_id, hashed)
+        if changed is None:
             raise _no_account(username)
-        return password
+        return changed
 
     async def set_admin(self, username: str, *, is_admin: bool) -> Account:
         """Make somebody administrator, or end it; raises NotFound."""
@@ -232,19 +233,21 @@ class Accounts:
         If the repository cannot be written the account is suspended all the same, and suspending
         again does the rest.
         """
-        return await self._set_suspension(username, Suspension(by, reason, datetime.now(UTC)))
+        return await self._set_suspension(username, by, Suspension(by, reason, datetime.now(UTC)))
 
-    async def unsuspend(self, username: str) -> Account:
+    async def unsuspend(self, username: str, *, by: str) -> Account:
         """Allow log-ins again and start what ran before; raises NotFound."""
-        return await self._set_suspension(username, None)
+        return await self._set_suspension(username, by, None)
 
-    async def _set_suspension(self, username: str, suspension: Suspension | None) -> Account:
+    async def _set_suspension(
+        self, username: str, by: str, suspension: Suspension | None
+    ) -> Account:
         account = await self.named(username)
         changed = await self._store.set_suspension(account.user_id, suspension)
         if changed is None:
             raise _no_account(username)
         if self._on_suspension is not None:
-            await self._on_suspension(changed)
+            await self._on_suspension(changed, by)
         return changed
 
     async def _add(  # noqa: PLR0913  (the parts of one account)
@@ -279,6 +282,11 @@ class Accounts:
     def _session(self, account: Account) -> Session:
         token = self._tokens.issue(account.user_id, account.token_version)
         return Session(token, self._tokens.lifetime)
+
+
+def random_password() -> str:
+    """A password to hand over: 120 random bits in 20 letters, digits, `-` and `_`."""
+    return secrets.token_urlsafe(15)
 
 
 def _refuse_suspended(account: Account) -> None:

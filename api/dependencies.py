@@ -7,11 +7,13 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api import accounts as account_cases
+from api import accounts, history, intents, tenants
+from api.clients.gitops_repo import GitopsRepo
 from api.clients.metrics import Metrics
 from api.clients.store import Account
 from api.clients.store import Store as StoreProtocol
 from api.errors import NotAuthenticated
+from api.log import request_id
 from api.settings import Settings
 
 #: Raises PlatformError, saying why, when a part of the platform cannot be used now.
@@ -19,12 +21,23 @@ Check = Callable[[], Awaitable[None]]
 
 
 @dataclass(frozen=True)
+class Records:
+    """What is kept, in the database and in the repository: all that operators' commands need."""
+
+    store: StoreProtocol
+    accounts: accounts.Accounts
+    repo: GitopsRepo
+    history: history.History
+    intents: intents.Intents
+    tenants: tenants.Tenants
+
+
+@dataclass(frozen=True)
 class Platform:
     """Everything that is open while the server runs, made by `main.open_platform`."""
 
     settings: Settings
-    store: StoreProtocol
-    accounts: account_cases.Accounts
+    records: Records
     metrics: Metrics
     checks: Mapping[str, Check]  # name of the part → its readiness
 
@@ -37,20 +50,31 @@ def _platform(request: Request) -> Platform:
 CurrentPlatform = Annotated[Platform, Depends(_platform)]
 
 
-def _accounts(platform: CurrentPlatform) -> account_cases.Accounts:
-    return platform.accounts
+def _accounts(platform: CurrentPlatform) -> accounts.Accounts:
+    return platform.records.accounts
 
 
 def _store(platform: CurrentPlatform) -> StoreProtocol:
-    return platform.store
+    return platform.records.store
+
+
+def _intents(platform: CurrentPlatform) -> intents.Intents:
+    return platform.records.intents
+
+
+def _request_id() -> str:
+    return request_id.get()
 
 
 def _client_address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-Accounts = Annotated[account_cases.Accounts, Depends(_accounts)]
+Accounts = Annotated[accounts.Accounts, Depends(_accounts)]
 Store = Annotated[StoreProtocol, Depends(_store)]
+Intents = Annotated[intents.Intents, Depends(_intents)]
+#: Stands in the log, in the answer and in the commits that the request makes.
+RequestId = Annotated[str, Depends(_request_id)]
 #: The socket's peer, or what a trusted router says it forwards for.
 ClientAddress = Annotated[str, Depends(_client_address)]
 
@@ -58,12 +82,12 @@ _bearer = HTTPBearer(auto_error=False, description="The `access_token` of a log-
 
 
 async def _current_user(
-    accounts: Accounts,
+    cases: Accounts,
     credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
 ) -> Account:
     if credentials is None:
         raise NotAuthenticated("This needs a log-in.")
-    return await accounts.authenticate(credentials.credentials)
+    return await cases.authenticate(credentials.credentials)
 
 
 CurrentUser = Annotated[Account, Depends(_current_user)]

@@ -7,7 +7,7 @@ from datetime import datetime
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.intent_check import AppFolder
 from api.domain.names import AppRef, shard_of
-from api.domain.publication import NOT_APPS, Entries
+from api.domain.publication import NOT_APPS, Entries, entries_of
 from api.domain.repo_layout import (
     DEFAULT_ENTRYPOINT,
     MAIN,
@@ -96,6 +96,16 @@ class Intents:
         found = [await self.find(tip, platform, AppRef(user_id, name)) for name in names]
         return sorted(filter(None, found), key=lambda app: app.deployed_at, reverse=True)
 
+    async def tenants(self) -> list[str]:
+        """The ids of everybody who has a folder on `main`."""
+        shards = await self._repo.outline(await self.tip(), "apps", 2)
+        return sorted(
+            name
+            for shard in shards.values()
+            for name, entry in shard.children.items()
+            if entry.kind == "folder"
+        )
+
     async def app(self, ref: AppRef) -> StoredApp:
         """One app of the person; raises NotFound, also for anybody else's."""
         tip = await self.indexed_tip()
@@ -124,5 +134,4 @@ class Intents:
     async def entries(self, commit: str, platform: PlatformFile, ref: AppRef) -> Entries:
         """The object ids of an app's entries at a commit."""
         names = await self._repo.children(commit, app_folder(ref, platform.shard_digits))
-        ids = {name: entry.id for name, entry in names.items()}
-        return Entries(ids.get("app.yaml"), ids.get("code"), ids.get("overlay"), ids.get("secrets"))
+        return entries_of({name: entry.id for name, entry in names.items()})

@@ -1,7 +1,7 @@
 """The wiring: every part is made here, once, and handed to those who use it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Final
@@ -11,20 +11,27 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
 from api.accounts import Accounts
+from api.clients import commit_index, sqlite_store
+from api.clients.commit_index import CommitIndex
+from api.clients.gitops_repo import GitopsRepo
 from api.clients.metrics import Metrics
 from api.clients.passwords import Passwords
 from api.clients.rate_limits import RateLimits
 from api.clients.sqlite import SqliteDatabase
-from api.clients.sqlite_store import SCHEMA, SqliteStore
-from api.clients.store import Store
+from api.clients.sqlite_store import SqliteStore
+from api.clients.store import Account
 from api.clients.tokens import Tokens, signing_keys
-from api.dependencies import Check, Platform
+from api.dependencies import Check, Platform, Records
+from api.history import History
+from api.intents import Intents
 from api.routes import auth, pages, platform
 from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
+from api.tenants import Tenants
 
 DATABASE_FILE: Final = "platform.sqlite3"
+REPOSITORY: Final = "repo.git"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -64,35 +71,50 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Platform:
     """Open every part, in the order in which they need each other; `stack` closes them again."""
-    database = await stack.enter_async_context(open_database(settings))
-    store = SqliteStore(database)
-    accounts = await stack.enter_async_context(open_accounts(settings, store))
-    checks: dict[str, Check] = {"database": store.check}
-    return Platform(
-        settings=settings, store=store, accounts=accounts, metrics=metrics, checks=checks
-    )
+    records = await stack.enter_async_context(open_records(settings))
+    checks: dict[str, Check] = {
+        "database": records.store.check,
+        "repository": lambda: _required(records.intents.tip()),
+    }
+    return Platform(settings=settings, records=records, metrics=metrics, checks=checks)
 
 
 @asynccontextmanager
-async def open_database(settings: Settings) -> AsyncIterator[SqliteDatabase]:
-    """The database file; modules that keep rows bring their tables here."""
-    path = settings.data_dir / DATABASE_FILE
-    async with SqliteDatabase.open(path, SCHEMA) as database:
-        yield database
+async def open_records(settings: Settings) -> AsyncIterator[Records]:
+    """What is kept, for the server and for the operator's commands, also both at once."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            SqliteDatabase.open(
+                settings.data_dir / DATABASE_FILE, (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
+            )
+        )
+        repo = GitopsRepo(settings.data_dir / REPOSITORY)
+        stack.push_async_callback(repo.close)
+        history = History(repo, CommitIndex(database))
+        intents = Intents(repo, history)
+        tenants = Tenants(repo, intents)
+        store = SqliteStore(database)
+        keys = await asyncio.to_thread(signing_keys, settings)
+        passwords = await asyncio.to_thread(Passwords)
+        stack.push_async_callback(asyncio.to_thread, passwords.close)
 
+        async def stop_or_start(account: Account, by: str) -> None:
+            if account.suspension is None:
+                await tenants.unsuspend(account.user_id, by=by)
+            else:
+                reason = account.suspension.reason
+                await tenants.suspend(account.user_id, by=by, reason=reason)
 
-@asynccontextmanager
-async def open_accounts(settings: Settings, store: Store) -> AsyncIterator[Accounts]:
-    """The use cases around accounts, for the server and for the operator's commands."""
-    keys = await asyncio.to_thread(signing_keys, settings)
-    passwords = await asyncio.to_thread(Passwords)
-    try:
-        yield Accounts(
+        accounts = Accounts(
             settings=settings,
             store=store,
             passwords=passwords,
             tokens=Tokens(keys, lifetime=timedelta(hours=settings.token_hours)),
             limits=RateLimits(),
+            on_suspension=stop_or_start,
         )
-    finally:
-        await asyncio.to_thread(passwords.close)
+        yield Records(store, accounts, repo, history, intents, tenants)
+
+
+async def _required(answer: Awaitable[object]) -> None:
+    await answer

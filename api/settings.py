@@ -12,7 +12,8 @@ MIN_SECRET_BYTES = 32
 class Settings(BaseSettings):
     """Frozen settings; a field's upper-case name is its environment variable."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    # Errors never show a value: it may be a key.
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     mode: Literal["embedded", "cluster"] = Field(
         "embedded", description="`embedded` runs everything on this machine; `cluster` uses Flux."
@@ -70,13 +71,15 @@ class Settings(BaseSettings):
     )
 
     @model_validator(mode="after")
-    def _cluster_has_no_defaults_for_secrets(self) -> Self:
+    def _fits_together(self) -> Self:
         for name in ("secret_key", "previous_secret_key"):
             key: SecretStr | None = getattr(self, name)
             if key and len(key.get_secret_value().encode()) < MIN_SECRET_BYTES:
                 raise ValueError(f"{name.upper()} must have at least {MIN_SECRET_BYTES} bytes")
         if self.mode == "cluster" and not self.secret_key:
             raise ValueError("SECRET_KEY is required when MODE=cluster")
+        if self.mode == "embedded" and self.port == self.apps_port:
+            raise ValueError("PORT and APPS_PORT must differ: apps need an origin of their own")
         if self.mode == "cluster" and not self.base_domain:
             raise ValueError("BASE_DOMAIN is required when MODE=cluster")
         return self
