@@ -4,20 +4,20 @@ Only the entries of an app go over, as the very objects of `main`; everything el
 rendered. Nothing here writes: the result of a look is a value.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final
 
 import yaml
 
 from api.checking import IntentCheck
-from api.clients.cluster import Cluster
 from api.clients.git_trees import Edit, Entry, Folder, Same
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.intent_check import AppFolder, is_entry, problem
 from api.domain.manifests import (
     AppSource,
+    RenderError,
     RenderSettings,
     Serving,
     Templates,
@@ -34,6 +34,7 @@ from api.domain.publication import (
     Hold,
     Target,
     decide,
+    entries_of,
     is_up_to_date,
 )
 from api.domain.repo_layout import (
@@ -46,6 +47,7 @@ from api.domain.repo_layout import (
     parse_app,
     parse_tenant,
 )
+from api.domain.rollout import LiveVersion
 from api.history import History
 
 #: How many refused intents are looked through for the newest one that passes.
@@ -93,14 +95,14 @@ class Composer:
         repo: GitopsRepo,
         history: History,
         check: IntentCheck,
-        cluster: Cluster,
+        live: Callable[[AppRef], Awaitable[LiveVersion | None]],
         templates: Templates,
         settings: RenderSettings,
     ) -> None:
         self._repo = repo
         self._history = history
         self._check = check
-        self._cluster = cluster
+        self._live = live
         self._templates = templates
         self._settings = settings
 
@@ -108,12 +110,14 @@ class Composer:
         """Compare every app of a shard; `tips.main` must be indexed in history."""
         wanted = await self._repo.outline(tips.main, f"apps/{tips.shard}", depth=3)
         stands = await self._repo.outline(tips.tip, depth=4)
-        outcomes: list[Outcome] = []
+        found: list[tuple[Outcome, _App | None]] = []
         for user_id in sorted((wanted.keys() | stands.keys()) - _ROOT_FILES):
             intents = wanted[user_id].children if user_id in wanted else {}
             published = stands[user_id].children if user_id in stands else {}
-            outcomes += await self._tenant_outcomes(tips, user_id, intents, published)
-        return outcomes
+            found += await self._tenant_outcomes(tips, user_id, intents, published)
+        if any(outcome.edits is not None for outcome, _ in found):
+            return [await self._settled(tips, outcome, app) for outcome, app in found]
+        return [outcome for outcome, _ in found]
 
     async def _tenant_outcomes(
         self,
@@ -121,24 +125,34 @@ class Composer:
         user_id: str,
         intents: Mapping[str, Entry],
         published: Mapping[str, Entry],
-    ) -> list[Outcome]:
+    ) -> list[tuple[Outcome, _App | None]]:
         refs = [AppRef(user_id, app_id) for app_id in sorted(_apps(intents) | _apps(published))]
         tenant = await self._tenant(tips.shard, user_id, intents.get("tenant.yaml"))
         if isinstance(tenant, Hold):
-            return [Outcome(ref, hold=tenant) for ref in refs]
-        return [
-            await self._app_outcome(
-                tips,
-                _App(
-                    ref,
-                    tenant,
-                    _entries(intents.get(ref.app_id)),
-                    _accepted(published.get(ref.app_id)),
-                    published.get(ref.app_id),
-                ),
+            return [(Outcome(ref, hold=tenant), None) for ref in refs]
+        apps = [
+            _App(
+                ref,
+                tenant,
+                _entries(intents.get(ref.app_id)),
+                _accepted(published.get(ref.app_id)),
+                published.get(ref.app_id),
             )
             for ref in refs
         ]
+        return [(await self._app_outcome(tips, app), app) for app in apps]
+
+    async def _settled(self, tips: Tips, outcome: Outcome, app: _App | None) -> Outcome:
+        """The shard is written anyway: drop the old code of an app whose new version is live."""
+        if outcome.edits is not None or app is None or app.accepted is None or app.stands is None:
+            return outcome
+        if "serving" not in app.stands.children or not await self._is_live(app):
+            return outcome
+        last = await self._last(app)
+        if last is None or last.app is None:
+            return outcome
+        target = Target(last.entries, last.app, patched=False, running=app.accepted.running)
+        return replace(outcome, edits=await self._rendered(tips, app, target, None))
 
     async def _tenant(self, shard: str, user_id: str, entry: Entry | None) -> TenantFile | Hold:
         if not is_id(user_id) or shard_of(user_id, len(shard)) != shard:
@@ -169,7 +183,11 @@ class Composer:
         target, hold = decide(newest, older, last, app.tenant)
         if target is None:
             return Outcome(app.ref, hold=hold)
-        return Outcome(app.ref, await self._edits(tips, app, target), hold=hold)
+        try:
+            return Outcome(app.ref, await self._edits(tips, app, target), hold=hold)
+        except RenderError as error:
+            unrendered = problem("app.yaml", "render", str(error), "Change the value it names.")
+            return Outcome(app.ref, hold=Hold((unrendered,)))
 
     async def _stands(self, app: _App) -> bool:
         if app.accepted is None or app.accepted.entries != app.intent or not app.intent.app:
@@ -224,15 +242,18 @@ class Composer:
 
     async def _edits(self, tips: Tips, app: _App, target: Target) -> Mapping[str, Edit] | None:
         """The whole folder of the app, rendered; None when the branch says just that already."""
-        settings_id: Same | bytes = Same(target.entries.app or "", "file")
         if target.patched:
-            settings_id = dump(target.app)
             if app.accepted and await self._same_settings(app.accepted, target):
                 return None
         elif app.accepted == Accepted(target.entries, target.running):
             return None
+        return await self._rendered(tips, app, target, await self._serving(tips, app, target))
+
+    async def _rendered(
+        self, tips: Tips, app: _App, target: Target, serving: tuple[Serving, str] | None
+    ) -> Mapping[str, Edit]:
+        settings = dump(target.app) if target.patched else Same(target.entries.app or "", "file")
         code = Same(target.entries.code or "", "folder")
-        serving = await self._serving(tips, app, target)
         source = AppSource(
             target.app,
             tuple(sorted(await self._repo.tree_files(code.id))),
@@ -241,7 +262,7 @@ class Composer:
                 target.app, target.entries.code, target.entries.overlay, target.entries.secrets
             ),
         )
-        content: dict[str, bytes | Same | Folder] = {"app.yaml": settings_id, "code": code}
+        content: dict[str, bytes | Same | Folder] = {"app.yaml": settings, "code": code}
         for name, object_id in (
             ("overlay", target.entries.overlay),
             ("secrets", target.entries.secrets),
@@ -280,12 +301,9 @@ class Composer:
         if not target.running:
             return None
         before = app.accepted.entries
-        live = await self._cluster.live(app.ref)
-        accepted = await self._settings_file(before.app or "")
-        if live and accepted and before.code:
-            digest = intent_digest(accepted, before.code, before.overlay, before.secrets)
-            if live.intent == digest:
-                return await self._kept(before.code, live.intent, live.config_map, target)
+        live = await self._live(app.ref)
+        if live and before.code and await self._is_live(app):
+            return await self._kept(before.code, live.intent, live.config_map, target)
         kept = app.stands.children.get("serving")
         if kept is None:
             return None
@@ -294,6 +312,16 @@ class Composer:
         intent = kustomization["metadata"]["annotations"]["fastapi-platform/serving-intent"]
         name = kustomization["configMapGenerator"][1]["name"]
         return await self._kept(kept.id, intent, name, target)
+
+    async def _is_live(self, app: _App) -> bool:
+        """Whether the version on the shard branch was the last one seen serving."""
+        last = await self._last(app)
+        live = await self._live(app.ref)
+        if live is None or last is None or last.app is None:
+            return False
+        entries = last.entries
+        digest = intent_digest(last.app, entries.code, entries.overlay, entries.secrets)
+        return live.intent == digest
 
     async def _kept(
         self, code: str, intent: str, config_map: str, target: Target
@@ -316,8 +344,7 @@ def _apps(folder: Mapping[str, Entry]) -> set[str]:
 
 
 def _entries(folder: Entry | None) -> Entries:
-    ids = {name: entry.id for name, entry in folder.children.items()} if folder else {}
-    return Entries(ids.get("app.yaml"), ids.get("code"), ids.get("overlay"), ids.get("secrets"))
+    return entries_of({name: entry.id for name, entry in folder.children.items()} if folder else {})
 
 
 def _accepted(folder: Entry | None) -> Accepted | None:

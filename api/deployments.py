@@ -90,12 +90,12 @@ class Deployments:
         self._store = store
         self._max_apps = max_apps
 
-    async def validate(self, files: Mapping[str, str], entrypoint: str | None) -> list[Diagnostic]:
-        """What the source check says of these files."""
+    async def validate(self, draft: AppDraft, stored: StoredApp | None) -> list[Diagnostic]:
+        """What the source check says of a draft, on top of what `stored` has."""
         platform = await self._intents.platform(await self._intents.tip())
-        return await self._check.source(
-            _bytes(files), entrypoint or DEFAULT_ENTRYPOINT, platform.additional_imports
-        )
+        files = _changed_files(stored, draft) if stored else _new_files(draft)
+        entrypoint = draft.entrypoint or (stored.entrypoint if stored else DEFAULT_ENTRYPOINT)
+        return await self._check.source(files, entrypoint, platform.additional_imports)
 
     async def create(
         self, account: Account, draft: AppDraft, request_id: str, key: str | None = None
@@ -290,6 +290,7 @@ class Deployments:
         if app is not None and stored.file == app:
             entries = await self._intents.entries(main, work.platform, ref)
             self._check.remember(ref, Checked(entries, app, tuple(found)), work.platform)
+        await self._store.touch(ref, datetime.now(UTC))
         await self._publish(ref, work.platform.shard_digits)
         return stored
 

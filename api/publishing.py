@@ -6,10 +6,9 @@ and committed. A crash, a lost race or a commit by other hands is repaired by th
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from api.clients.cluster import Cluster
 from api.clients.git_trees import Edit, Entry
 from api.clients.gitops_repo import GitopsRepo, LostRaceError
 from api.composition import Composer, Outcome, Tips
@@ -26,18 +25,18 @@ _MAX_ATTEMPTS: Final = 5
 _BRANCHES: Final = shard_branch("")
 #: Seconds between looks at whether `main` moved by other hands (embedded: a local ref, 20 µs).
 POLL_SECONDS: Final = 0.5
+#: Tells whoever applies the shard branches that some of them moved.
+Poke = Callable[[Sequence[str]], Awaitable[None]]
 
 
 class Publisher:
     """Publishes shards; holds and waits are kept in memory, for the next look finds them again."""
 
-    def __init__(
-        self, repo: GitopsRepo, intents: Intents, composer: Composer, cluster: Cluster
-    ) -> None:
+    def __init__(self, repo: GitopsRepo, intents: Intents, composer: Composer, poke: Poke) -> None:
         self._repo = repo
         self._intents = intents
         self._composer = composer
-        self._cluster = cluster
+        self._poke = poke
         self._holds: dict[AppRef, Hold] = {}
         self._waiting: dict[str, str] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -93,7 +92,7 @@ class Publisher:
                 except LostRaceError:
                     continue
                 if moved:
-                    await self._cluster.poke([shard])
+                    await self._poke([shard])
                 return
         raise RepositoryUnavailable(f"The branch {shard_branch(shard)} moved all the time.")
 

@@ -14,9 +14,6 @@ from api.domain.source_check import Diagnostic
 
 #: Raise it when a rule here changes: checks are cached under it.
 VERSION: Final = 1
-#: Largest overlay file, in bytes: patches are a few lines.
-MAX_OVERLAY_BYTES: Final = 64 * 1024
-MAX_OVERLAY_FILES: Final = 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +52,7 @@ def check_settings(ref: AppRef, folder: AppFolder) -> tuple[AppFile | None, list
 
 
 def check_structure(folder: AppFolder) -> list[Diagnostic]:
-    """Only regular files with plain names, and an overlay of a sane size."""
+    """Only regular files with plain names, and no secrets by hand."""
     found = [
         problem(path, "not_a_file", "Links, submodules and executable files are not published.",
                 "Commit a regular file (`git update-index --chmod=-x <path>`).")
@@ -66,20 +63,16 @@ def check_structure(folder: AppFolder) -> list[Diagnostic]:
         for path in sorted(folder.files)
         if not is_plain_path(path.removeprefix("code/"))
     ]
+    folders = {path.rpartition("/")[0] for path in folder.files}
+    found += [
+        problem(path, "path", f"{path} is a file and a folder at once.", "Rename one of them.")
+        for path in sorted(folder.files.keys() & folders)
+    ]
     found += [
         problem(name, "not_a_folder", f"{name} must be a folder.", "Take the file out.")
         for name in ("code", "overlay", "secrets")
         if name in folder.files
     ]
-    overlay = folder.below("overlay")
-    if "kustomization.yaml" not in overlay:
-        message = "overlay/kustomization.yaml is missing."
-        found.append(problem("overlay/kustomization.yaml", "missing", message, _PUT_BACK))
-    if len(overlay) > MAX_OVERLAY_FILES or any(
-        len(d) > MAX_OVERLAY_BYTES for d in overlay.values()
-    ):
-        message = f"An overlay has at most {MAX_OVERLAY_FILES} files of 64 KiB."
-        found.append(problem("overlay", "too_large", message, "Keep only the patches."))
     found += [
         problem(f"secrets/{name}", "secret", "This secret was not written by the platform.",
                 "Take the file out; secrets cannot be set by hand.")

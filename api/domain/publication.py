@@ -3,7 +3,7 @@
 `published(app) = render(check(intent on main))`, with three verdicts: publish, hold, withdraw.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -25,6 +25,11 @@ class Entries:
 
     def __bool__(self) -> bool:
         return any((self.app, self.code, self.overlay, self.secrets))
+
+
+def entries_of(ids: Mapping[str, str]) -> Entries:
+    """The entries among the names (and object ids) of an app's folder."""
+    return Entries(ids.get("app.yaml"), ids.get("code"), ids.get("overlay"), ids.get("secrets"))
 
 
 @dataclass(frozen=True)
