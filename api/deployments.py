@@ -12,16 +12,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from pydantic import ValidationError
-
 from api.checking import IntentCheck
-from api.clients.git_trees import Edit, Folder
+from api.clients.git_trees import Edit, Entry, Folder
 from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
 from api.clients.store import Account, IdempotentRequest, Store
 from api.domain.commit_message import intent_message, person
+from api.domain.drafts import AppDraft, app_file, changed_files, new_files
 from api.domain.intent_check import AppFolder
 from api.domain.names import AppRef, new_app_id, shard_of
-from api.domain.publication import Checked
+from api.domain.publication import NOT_APPS, Checked
 from api.domain.repo_layout import (
     DEFAULT_ENTRYPOINT,
     EMPTY_OVERLAY,
@@ -46,20 +45,9 @@ from api.intents import Intents, StoredApp
 from api.publishing import Publisher
 
 _log = logging.getLogger(__name__)
-_MAX_REPLAYS: Final = 5
+_MAX_REPLAYS: Final = 20
 _KEY_LIFETIME: Final = timedelta(hours=24)
 _MAX_KEY: Final = 200
-
-
-@dataclass(frozen=True)
-class AppDraft:
-    """What somebody sends: None leaves a part as it is (or takes the default of a new app)."""
-
-    name: str | None = None
-    code: str | None = None
-    files: Mapping[str, str] | None = None
-    entrypoint: str | None = None
-    env: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +81,9 @@ class Deployments:
     async def validate(self, draft: AppDraft, stored: StoredApp | None) -> list[Diagnostic]:
         """What the source check says of a draft, on top of what `stored` has."""
         platform = await self._intents.platform(await self._intents.tip())
-        files = _changed_files(stored, draft) if stored else _new_files(draft)
+        files = (
+            changed_files(stored.files, stored.entrypoint, draft) if stored else new_files(draft)
+        )
         entrypoint = draft.entrypoint or (stored.entrypoint if stored else DEFAULT_ENTRYPOINT)
         return await self._check.source(files, entrypoint, platform.additional_imports)
 
@@ -187,53 +177,55 @@ class Deployments:
     async def _create(
         self, account: Account, ref: AppRef, draft: AppDraft, request_id: str
     ) -> StoredApp:
-        if draft.name is None:
-            raise InvalidRequest("An app needs a name.")
-        main = await self._intents.indexed_tip()
-        platform = await self._intents.platform(main)
-        tenant = tenant_folder(ref.user_id, platform.shard_digits)
-        folder = await self._repo.children(main, tenant)
-        if ref.app_id in folder:  # the first try of a repeated request got through
-            return await self._intents.app(ref)
-        if sum(entry.kind == "folder" for entry in folder.values()) >= self._max_apps:
-            raise Conflict(
-                f"You have {self._max_apps} apps, the most that one person may have here.",
-                code="app_limit",
-                hint="Delete an app that you do not need any more.",
-            )
-        files = _new_files(draft)
-        app = _app_file(
+        files = new_files(draft)
+        app = app_file(
             {
                 "id": ref.app_id,
                 "user": ref.user_id,
-                "name": draft.name,
+                "name": draft.name or "",
                 "entrypoint": draft.entrypoint or DEFAULT_ENTRYPOINT,
                 "env": dict(draft.env or {}),
             }
         )
-        path = app_folder(ref, platform.shard_digits)
-        edits: dict[str, Edit] = {
-            f"{path}/app.yaml": dump(app),
-            f"{path}/code": _folders(files),
-            f"{path}/overlay/kustomization.yaml": EMPTY_OVERLAY,
-        }
-        if "tenant.yaml" not in folder:
-            edits[f"{tenant}/tenant.yaml"] = dump(
-                TenantFile(
-                    user=account.user_id, username=account.username, created=account.created_at
-                )
-            )
-        change = Change(
-            edits,
-            intent_message("deploy", [ref], app.name, request_id),
-            person(account.username, account.user_id),
-            {path: None},
-        )
         code = {f"code/{name}": data for name, data in files.items()}
-        checked = AppFolder(
+        folder = AppFolder(
             {"app.yaml": dump(app), "overlay/kustomization.yaml": EMPTY_OVERLAY, **code}
         )
-        return await self._commit(ref, _Work(change, checked, platform))
+        message = intent_message("deploy", [ref], app.name, request_id)
+        for _ in range(_MAX_REPLAYS):
+            main = await self._intents.indexed_tip()
+            platform = await self._intents.platform(main)
+            tenant = tenant_folder(ref.user_id, platform.shard_digits)
+            stands = await self._repo.entry(main, tenant)
+            others = await self._repo.children(main, tenant)
+            if ref.app_id in others:  # the first try of a repeated request got through
+                return await self._intents.app(ref)
+            self._require_room(others)
+            path = app_folder(ref, platform.shard_digits)
+            edits: dict[str, Edit] = {
+                f"{path}/app.yaml": dump(app),
+                f"{path}/code": _folders(files),
+                f"{path}/overlay/kustomization.yaml": EMPTY_OVERLAY,
+            }
+            if "tenant.yaml" not in others:
+                edits[f"{tenant}/tenant.yaml"] = _tenant_file(account)
+            # The tenant's whole folder is expected, so that the limit holds in a race as well.
+            expect = {tenant: stands.id if stands else None}
+            change = Change(edits, message, person(account.username, account.user_id), expect)
+            try:
+                return await self._commit(ref, _Work(change, folder, platform))
+            except Overtaken:
+                continue
+        raise RepositoryUnavailable("Your apps changed all the time; nothing was saved.")
+
+    def _require_room(self, folder: Mapping[str, Entry]) -> None:
+        apps = sum(e.kind == "folder" and name not in NOT_APPS for name, e in folder.items())
+        if apps >= self._max_apps:
+            raise Conflict(
+                f"You have {apps} apps, and one person may have {self._max_apps} here.",
+                code="app_limit",
+                hint="Delete an app that you do not need any more.",
+            )
 
     async def _update(
         self, account: Account, stored: StoredApp, draft: AppDraft, request_id: str
@@ -242,9 +234,9 @@ class Deployments:
         main = await self._intents.tip()
         platform = await self._intents.platform(main)
         path = app_folder(ref, platform.shard_digits)
-        files = _changed_files(stored, draft)
+        files = changed_files(stored.files, stored.entrypoint, draft)
         before = stored.file
-        app = _app_file(
+        app = app_file(
             {
                 "id": ref.app_id,
                 "user": ref.user_id,
@@ -312,7 +304,7 @@ class Deployments:
         entry = await self._repo.entry(base, path)
         if entry is not None and entry.id == stored.tree:
             return
-        files = _changed_files(stored, draft)
+        files = changed_files(stored.files, stored.entrypoint, draft)
         raise StaleBase(
             "The app was changed by somebody else since you opened it.",
             details={
@@ -334,6 +326,12 @@ def _version(app: StoredApp, commit: str, files: Mapping[str, str]) -> dict[str,
     }
 
 
+def _tenant_file(account: Account) -> bytes:
+    return dump(
+        TenantFile(user=account.user_id, username=account.username, created=account.created_at)
+    )
+
+
 def _claim(ref: AppRef, draft: AppDraft, key: str) -> IdempotentRequest:
     if not 0 < len(key) <= _MAX_KEY or not key.isprintable():
         raise InvalidRequest(f"An Idempotency-Key has 1 to {_MAX_KEY} printable characters.")
@@ -342,44 +340,6 @@ def _claim(ref: AppRef, draft: AppDraft, key: str) -> IdempotentRequest:
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     body = json.dumps({"app_id": ref.app_id})
     return IdempotentRequest(digest, body, datetime.now(UTC))
-
-
-def _app_file(values: Mapping[str, object]) -> AppFile:
-    try:
-        return AppFile.model_validate(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = str(first["loc"][0])
-        message = first["msg"].removeprefix("Value error, ")
-        raise InvalidRequest(
-            f"{field}: {message}.", details={"fields": [{"field": field, "message": message}]}
-        ) from None
-
-
-def _bytes(files: Mapping[str, str]) -> dict[str, bytes]:
-    """Texts as UTF-8; a lone surrogate (JSON can carry one) is not text."""
-    try:
-        return {path: text.encode() for path, text in files.items()}
-    except UnicodeEncodeError:
-        raise InvalidRequest("A file holds a lone surrogate, which is not text.") from None
-
-
-def _new_files(draft: AppDraft) -> dict[str, bytes]:
-    if (draft.code is None) == (draft.files is None):
-        raise InvalidRequest("Send either `code` or `files`, and not both.")
-    if draft.files is not None:
-        return _bytes(draft.files)
-    return _bytes({draft.entrypoint or DEFAULT_ENTRYPOINT: draft.code or ""})
-
-
-def _changed_files(stored: StoredApp, draft: AppDraft) -> dict[str, bytes]:
-    if draft.code is not None and draft.files is not None:
-        raise InvalidRequest("Send either `code` or `files`, and not both.")
-    if draft.files is not None:
-        return _bytes(draft.files)
-    if draft.code is not None:
-        return {**stored.files, **_bytes({draft.entrypoint or stored.entrypoint: draft.code})}
-    return dict(stored.files)
 
 
 def _folders(files: Mapping[str, bytes]) -> Folder:

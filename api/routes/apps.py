@@ -10,8 +10,8 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 
 from api.clients.cluster import LogLine as Line
 from api.dependencies import ClusterView, CurrentUser, Deployments, Intents, RequestId, Rollouts
-from api.deployments import AppDraft
 from api.domain import source_check
+from api.domain.drafts import AppDraft
 from api.domain.names import AppRef
 from api.intents import StoredApp
 from api.rollouts import Overview

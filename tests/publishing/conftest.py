@@ -20,8 +20,9 @@ from api.clients.sqlite import SqliteDatabase
 from api.clients.sqlite_store import SqliteStore
 from api.clients.store import Account
 from api.composition import Composer
-from api.deployments import AppDraft, Deployments
+from api.deployments import Deployments
 from api.domain.commit_message import Person
+from api.domain.drafts import AppDraft
 from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef, shard_of
 from api.domain.repo_layout import app_folder

@@ -11,8 +11,8 @@ from api.clients import commit_index, sqlite_store
 from api.clients.git_trees import Folder
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.sqlite import SqliteDatabase
-from api.deployments import AppDraft
 from api.domain.commit_message import publish_message, trailers
+from api.domain.drafts import AppDraft
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef, shard_of
 from api.domain.repo_layout import EMPTY_OVERLAY, dump
