@@ -1,0 +1,407 @@
+"""Follows names to what they mean: through imports, aliases, defaults, containers and files.
+
+The answer is the set of things an expression may be, whichever way the program runs; what cannot
+be known is left out. Only a rule that asks costs anything, and each expression is followed once.
+"""
+
+import ast
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from api.domain import source_imports, source_modules
+from api.domain.source_scopes import Binding, Facts, Scope
+
+#: Modules whose attributes are known.
+_MODULES: Final = frozenset(module for module, _ in source_modules.LEADS_TO) | frozenset(
+    source_imports.ALLOWED
+)
+_DEPENDENCY: Final = frozenset({"fastapi.Depends()", "fastapi.Security()"})
+MAX_STEPS: Final = 100_000
+
+
+class TooIntertwined(Exception):
+    """Names refer to each other in more ways than can be followed in reasonable time."""
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module made of the learner's own files."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An object of a class of the learner's own."""
+
+    of: Scope
+
+
+#: Text is a dotted name outside the learner's files: `asyncio`, `uvicorn.run`, `uvicorn.Server()`
+#: for what a call gives, `builtins.open`. A Scope is a function or class of the learner's own.
+Value = str | Module | Scope | Instance
+Values = frozenset[Value]
+_NOTHING: Final[Values] = frozenset()
+
+
+class Project:
+    """All of an app's Python files, seen together."""
+
+    def __init__(self, facts: Iterable[Facts], modules: Collection[str]) -> None:
+        """Take the files that parsed; `modules` are the dotted names of all, folders included."""
+        self.facts: Mapping[str, Facts] = {one.module: one for one in facts}
+        self.modules = frozenset(modules)
+        self._known: dict[Any, Values] = {}
+        self._following: set[Any] = set()
+        self._circles = 0
+        self._steps = 0
+        self._escape = False
+        self._escape = self._modules_escape()
+        self._known.clear()
+
+    # What an expression may be -----------------------------------------------------------
+
+    def resolve(self, node: Any, scope: Scope) -> Values:
+        """What `node`, evaluated in `scope`, may be."""
+        kind = type(node)
+        if kind is ast.Name:
+            return self._once((scope, node.id), lambda: self._name(node.id, scope))
+        if kind in _FOLLOWED:
+            return self._once(node, lambda: self._expression(node, scope))
+        return _NOTHING
+
+    def _once(self, key: Any, find: Any) -> Values:
+        if (known := self._known.get(key)) is not None:
+            return known
+        if key in self._following:
+            self._circles += 1
+            return _NOTHING
+        self._steps += 1
+        if self._steps > MAX_STEPS:
+            raise TooIntertwined
+        circles = self._circles
+        self._following.add(key)
+        try:
+            found: Values = find()
+        finally:
+            self._following.discard(key)
+        # What was found inside a circle is only a part; the outermost question gets it all.
+        if self._circles == circles or not self._following:
+            self._known[key] = found
+        return found
+
+    def _expression(self, node: Any, scope: Scope) -> Values:
+        kind = type(node)
+        if kind is ast.Attribute:
+            return self._attribute(node, scope)
+        if kind is ast.Call:
+            return self._call(node, scope)
+        if kind is ast.NamedExpr or kind is ast.Await or kind is ast.Starred:
+            return self.resolve(node.value, scope)
+        if kind is ast.IfExp:
+            return self.resolve(node.body, scope) | self.resolve(node.orelse, scope)
+        if kind is ast.BoolOp:
+            return _union(self.resolve(value, scope) for value in node.values)
+        if kind is ast.Lambda:
+            return frozenset({scope.facts.scopes[node]})
+        if kind is ast.Subscript:
+            classes = (v for v in self.resolve(node.value, scope) if isinstance(v, Scope))
+            return self.inside(node.value, scope) | frozenset(classes)
+        return _NOTHING
+
+    def _name(self, name: str, scope: Scope) -> Values:
+        found = scope.find(name)
+        if found is None:
+            return self.from_stars(name, scope.facts) or frozenset({f"builtins.{name}"})
+        owner, bindings = found
+        values = _union(self._binding(binding, owner) for binding in bindings)
+        if owner.kind != "function":
+            values |= self.from_stars(name, scope.facts)
+        return values
+
+    def from_stars(self, name: str, facts: Facts) -> Values:
+        """What `name` may be by a `from … import *` of this file."""
+        return _union(
+            self.member(module, name)
+            for module in facts.stars
+            if module not in self.modules or self._defines(module, name)
+        )
+
+    def _defines(self, module: str, name: str) -> bool:
+        facts = self.facts.get(module)
+        if facts is None or name.startswith("_"):
+            return False
+        return name in facts.scope.bindings or bool(self._once((module, name), lambda: (
+            self.from_stars(name, facts))))  # fmt: skip
+
+    def _binding(self, binding: Binding, owner: Scope) -> Values:
+        how, value, scope = binding.how, binding.value, binding.scope or owner
+        if how == "value":
+            return self.resolve(value, scope)
+        if how == "item":
+            if type(value) in (ast.Tuple, ast.List):
+                before = value.elts[: binding.index + 1]
+                if len(before) > binding.index and not any(
+                    type(element) is ast.Starred for element in before
+                ):
+                    return self.resolve(value.elts[binding.index], scope)
+            return self.inside(value, scope)
+        if how == "element":
+            return self.inside(value, scope)
+        if how == "module":
+            return self.module(value)
+        if how == "member":
+            module, name = value
+            return self.member(module, name) if module is not None else _NOTHING
+        if how == "function" or how == "class":
+            return frozenset({owner.facts.scopes.get(binding.node, owner)})
+        if how == "parameter":
+            return self._once(binding.node, lambda: self._parameter(binding, owner))
+        return _NOTHING
+
+    # Modules and their members -----------------------------------------------------------
+
+    def module(self, name: str) -> Values:
+        """The module of a dotted name."""
+        return frozenset({Module(name) if name in self.modules else name})
+
+    def member(self, module: str, name: str) -> Values:
+        """What `from module import name` may give."""
+        if module not in self.modules and module:
+            return self._outside(module, name)
+        dotted = f"{module}.{name}" if module else name
+        facts = self.facts.get(module)
+        found = _NOTHING
+        if facts is not None:
+            found = self._once((facts.scope, name), lambda: self._own(name, facts))
+        return found or (frozenset({Module(dotted)}) if dotted in self.modules else _NOTHING)
+
+    def _own(self, name: str, facts: Facts) -> Values:
+        if name not in facts.scope.bindings:
+            return self.from_stars(name, facts)
+        return self._name(name, facts.scope)
+
+    def _outside(self, module: str, name: str) -> Values:
+        if (module, name) in source_modules.LEADS_TO:
+            return _NOTHING  # refused where it stands
+        dotted = f"{module}.{name}"
+        plain = name.lstrip("_")
+        # Allowed modules import each other: `fastapi.routing.asyncio` is `asyncio`.
+        own = module.rpartition(".")[2]  # but `datetime.datetime` is a class
+        if module in _MODULES and plain in source_imports.ALLOWED and plain != own:
+            return frozenset({dotted, plain})
+        return frozenset({dotted})
+
+    def _attribute(self, node: ast.Attribute, scope: Scope) -> Values:
+        found = _NOTHING
+        for base in self.resolve(node.value, scope):
+            if isinstance(base, str):
+                found |= self._outside(base, node.attr)
+            elif isinstance(base, Module):
+                found |= self.member(base.name, node.attr)
+            else:
+                found |= self._of_class(base.of if isinstance(base, Instance) else base, node.attr)
+        if not found or self._escape:
+            for facts in self.facts.values():
+                for value, where in facts.stored.get(node.attr, ()):
+                    found |= self.resolve(value, where)
+        return found
+
+    def _of_class(self, scope: Scope, name: str) -> Values:
+        if scope.kind != "class" or not isinstance(scope.node, ast.ClassDef):
+            return _NOTHING
+        if bindings := scope.bindings.get(name):
+            return _union(self._binding(binding, scope) for binding in bindings)
+        found = _NOTHING
+        for base in scope.node.bases:
+            for value in self.resolve(base, scope.parent or scope):
+                if isinstance(value, Scope) and value is not scope:
+                    owner = value
+                    found |= self._once(
+                        (owner, name, "of"), lambda o=owner: self._of_class(o, name)
+                    )
+        return found
+
+    # Calls, parameters and containers ----------------------------------------------------
+
+    def _call(self, node: ast.Call, scope: Scope) -> Values:
+        found = _NOTHING
+        for function in self.resolve(node.func, scope):
+            if isinstance(function, str):
+                found |= {f"{function}()"}
+            elif isinstance(function, Scope):
+                if function.kind == "class":
+                    found |= {Instance(function)}
+                else:
+                    returned = function.facts.returns.get(function.node, ())
+                    found |= _union(self.resolve(value, where) for value, where in returned)
+        if found & _DEPENDENCY:
+            for argument in node.args[:1]:
+                for function in self.resolve(argument, scope):
+                    if isinstance(function, Scope):
+                        returned = function.facts.returns.get(function.node, ())
+                        found |= _union(self.resolve(value, where) for value, where in returned)
+        if self._escape:  # whatever is called may hand out what it was given
+            given = [*node.args, *(keyword.value for keyword in node.keywords)]
+            if isinstance(node.func, ast.Attribute):
+                given.append(node.func.value)
+            found |= self._only_modules(self.inside(value, scope, whole=True) for value in given)
+        return found
+
+    def _parameter(self, binding: Binding, owner: Scope) -> Values:
+        outside = binding.scope or owner
+        found = self.resolve(binding.value, outside) if binding.value is not None else _NOTHING
+        if binding.index == 0 and outside.kind == "class" and isinstance(owner.node, _DEFINITIONS):
+            found |= {Instance(outside)}
+        if self._escape:
+            for call, scope in self._calls_that_pass(owner):
+                given = [*call.args, *(keyword.value for keyword in call.keywords)]
+                inside = (self.inside(value, scope, whole=True) for value in given)
+                found |= self._only_modules(inside)
+        return found
+
+    def _calls_that_pass(self, function: Scope) -> Iterator[tuple[ast.Call, Scope]]:
+        """Calls of this function, or that take it as an argument, with modules about."""
+        name = getattr(function.node, "name", None)
+        for facts in self.facts.values():
+            if name is not None:
+                yield from facts.calls_by_name.get(name, ())
+            self._steps += len(facts.calls)
+            if self._steps > MAX_STEPS:
+                raise TooIntertwined
+            for call, scope in facts.calls:
+                given = (call.func, *call.args, *(keyword.value for keyword in call.keywords))
+                if any(
+                    function in self.resolve(value, scope)
+                    for value in given
+                    if type(value) in (ast.Name, ast.Lambda, ast.Attribute)
+                ):
+                    yield call, scope
+
+    def inside(self, node: Any, scope: Scope, *, whole: bool = False) -> Values:
+        """What the elements of `node`, at any depth, may be; with `whole`, and itself."""
+        kind = type(node)
+        if kind in (ast.Tuple, ast.List, ast.Set):
+            return _union(self.inside(element, scope, whole=True) for element in node.elts)
+        if kind is ast.Dict:
+            return _union(
+                self.inside(element, scope, whole=True) for element in (*node.keys, *node.values)
+            )
+        if kind is ast.Starred:
+            return self.inside(node.value, scope)
+        if kind in _COMPREHENSIONS:
+            inner = scope.facts.scopes[node]
+            parts = (node.key, node.value) if kind is ast.DictComp else (node.elt,)
+            return _union(self.inside(part, inner, whole=True) for part in parts)
+        found = self.resolve(node, scope) if whole or kind is ast.Call else _NOTHING
+        if kind is ast.Name:
+            found |= self._once((scope, node.id, "inside"), lambda: self._inside_name(node, scope))
+        elif kind is ast.Attribute:
+            for facts in self.facts.values():
+                for value, where in facts.stored.get(node.attr, ()):
+                    found |= self._once(
+                        (value, "inside"), lambda v=value, w=where: self.inside(v, w)
+                    )
+        elif kind is ast.IfExp:
+            found |= self.inside(node.body, scope) | self.inside(node.orelse, scope)
+        elif kind is ast.BoolOp:
+            found |= _union(self.inside(value, scope) for value in node.values)
+        elif kind is ast.NamedExpr or kind is ast.Subscript or kind is ast.Await:
+            found |= self.inside(node.value, scope)
+        elif kind is ast.BinOp:
+            found |= self.inside(node.left, scope) | self.inside(node.right, scope)
+        return found
+
+    def _inside_name(self, node: ast.Name, scope: Scope) -> Values:
+        found = scope.find(node.id)
+        if found is None:
+            return _NOTHING
+        owner, bindings = found
+        values = _NOTHING
+        for binding in bindings:
+            if binding.how in ("value", "item", "element", "parameter") and binding.value:
+                values |= self.inside(binding.value, binding.scope or owner)
+            elif binding.how == "member" and binding.value[0] in self.facts:
+                there = self.facts[binding.value[0]].scope
+                values |= self.inside(ast.Name(binding.value[1], ast.Load()), there)
+        for value, where in owner.facts.stored.get(f"[{node.id}]", ()):
+            values |= self.inside(value, where, whole=True)
+        return values
+
+    def _only_modules(self, several: Iterable[Values]) -> Values:
+        return frozenset(
+            value
+            for values in several
+            for value in values
+            if isinstance(value, Module) or (isinstance(value, str) and is_module(value))
+        )
+
+    def _modules_escape(self) -> bool:
+        """Whether any file uses a module as a value: only then need values be followed far."""
+        for facts in self.facts.values():
+            names = {
+                name
+                for scope in facts.scopes.values()
+                for name, bindings in scope.bindings.items()
+                if any(self._binds_module(binding) for binding in bindings)
+            }
+            if any(node.id in names for node, _ in facts.loads) or any(
+                is_module(module) for module in facts.stars
+            ):
+                return True
+        return False
+
+    def _binds_module(self, binding: Binding) -> bool:
+        if binding.how == "module":
+            return True
+        if binding.how != "member":
+            return False
+        return bool(self._only_modules([self.member(binding.value[0] or "", binding.value[1])]))
+
+    def text(self, node: Any, scope: Scope, depth: int = 0) -> str | None:
+        """The text that an expression is, as far as constants and names of constants tell."""
+        if depth > 20:  # noqa: PLR2004  (nobody writes a name in more pieces)
+            return None
+        if isinstance(node, ast.Constant):
+            return node.value if isinstance(node.value, str) else None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+            left = self.text(node.left, scope, depth + 1)
+            right = self.text(node.right, scope, depth + 1)
+            return None if left is None or right is None else left + right
+        if isinstance(node, ast.JoinedStr):
+            parts = [
+                self.text(p.value if isinstance(p, ast.FormattedValue) else p, scope, depth + 1)
+                for p in node.values
+            ]
+            return None if None in parts else "".join(part for part in parts if part)
+        if isinstance(node, ast.Name) and (found := scope.find(node.id)) is not None:
+            owner, bindings = found
+            for binding in bindings:
+                if binding.how == "value":
+                    text = self.text(binding.value, binding.scope or owner, depth + 1)
+                    if text is not None:
+                        return text
+        return None
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is a module whose attributes are known."""
+    return name in _MODULES or name in source_imports.INSTEAD
+
+
+def _union(several: Iterable[Values]) -> Values:
+    found = _NOTHING
+    for values in several:
+        found = found | values if found else values
+    return found
+
+
+_DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+_COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_FOLLOWED: Final = frozenset(
+    {
+        ast.Attribute, ast.Call, ast.NamedExpr, ast.Await, ast.Starred, ast.IfExp, ast.BoolOp,
+        ast.Lambda, ast.Subscript,
+    }
+)  # fmt: skip
