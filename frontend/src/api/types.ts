@@ -1,0 +1,20 @@
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type App = Schemas["App"];
+export type AppDetail = Schemas["AppDetail"];
+export type AppState = App["status"];
+export type AppStatus = Schemas["AppStatus"];
+export type Deploy = Schemas["Deploy"];
+export type DeployStatus = Schemas["DeployStatus"];
+export type Diagnostic = Schemas["Diagnostic"];
+export type LogLine = Schemas["LogLine"];
+export type Meta = Schemas["Meta"];
+export type Package = Schemas["Package"];
+export type Packages = Schemas["Packages"];
+export type Stage = Schemas["Stage"];
+export type StageName = Stage["name"];
+export type Token = Schemas["Token"];
+export type User = Schemas["User"];
+export type Validation = Schemas["Validation"];

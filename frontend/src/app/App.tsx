@@ -1,0 +1,59 @@
+import { lazy, Suspense, useEffect, useRef } from "react";
+import { Route, Switch, useLocation } from "wouter";
+import { queries } from "../api/queries";
+import { useSession } from "../api/session";
+import { AccountPage } from "../features/account/AccountPage";
+import { LogInPage } from "../features/auth/LogInPage";
+import { SignUpPage } from "../features/auth/SignUpPage";
+import { DashboardPage } from "../features/dashboard/DashboardPage";
+import { PackagesPage } from "../features/packages/PackagesPage";
+import { NotFoundPage } from "./NotFoundPage";
+import { PageLoading } from "./PageLoading";
+
+// Monaco comes with it: a chunk that log-in and dashboard never wait for.
+const EditorPage = lazy(() => import("../features/editor/EditorPage"));
+
+export function App() {
+  const { token } = useSession();
+  const [path] = useLocation();
+  const signedIn = token !== undefined;
+
+  // What one person's session loaded is not the next one's.
+  useEffect(() => {
+    if (!signedIn) queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== "meta" });
+  }, [signedIn]);
+
+  useFocusOnArrival(path, signedIn);
+
+  if (!signedIn) return path === "/signup" ? <SignUpPage /> : <LogInPage />;
+  return (
+    <Suspense fallback={<PageLoading />}>
+      <Switch>
+        <Route path="/" component={DashboardPage} />
+        <Route path="/login" component={DashboardPage} />
+        <Route path="/signup" component={DashboardPage} />
+        {/* One route for both, so that the editor stays as it is when a draft becomes an app. */}
+        <Route path={/^\/(?<kind>apps|drafts)\/(?<id>[a-z0-9-]+)\/?$/}>
+          {({ kind, id }) => (
+            <EditorPage kind={kind === "apps" ? "apps" : "drafts"} id={id ?? ""} />
+          )}
+        </Route>
+        <Route path="/packages" component={PackagesPage} />
+        <Route path="/account" component={AccountPage} />
+        <Route component={NotFoundPage} />
+      </Switch>
+    </Suspense>
+  );
+}
+
+/** A new page is announced by moving the focus to its main part, as a page load would. */
+function useFocusOnArrival(path: string, signedIn: boolean): void {
+  const shown = useRef(`${signedIn}${path}`);
+  useEffect(() => {
+    const arrived = `${signedIn}${path}`;
+    if (shown.current === arrived) return;
+    shown.current = arrived;
+    document.querySelector<HTMLElement>("main")?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
+  }, [path, signedIn]);
+}

@@ -1,0 +1,198 @@
+import { useQuery } from "@tanstack/react-query";
+import { lazy, Suspense, useEffect, useEffectEvent, useReducer, useState } from "react";
+import { useLocation } from "wouter";
+import type { Version } from "../../api/errors";
+import { metaQuery, statusQuery } from "../../api/queries";
+import type { App } from "../../api/types";
+import { SkipLink } from "../../app/Page";
+import { PageLoading } from "../../app/PageLoading";
+import { toast } from "../../ui/toasts";
+import type { DraftKey } from "../drafts/drafts";
+import { dropDraft } from "../drafts/drafts";
+import { useLastLines } from "../logs/useLastLines";
+import { BottomPanel, type PanelName } from "./BottomPanel";
+import type { Place } from "./CodeEditor";
+import { EditorDialogs, type OpenDialog } from "./EditorDialogs";
+import { EditorHeader } from "./EditorHeader";
+import { EditorNotices } from "./EditorNotices";
+import styles from "./editor.module.css";
+import { Sidebar } from "./Sidebar";
+import { StatusBar } from "./StatusBar";
+import { Tabs } from "./Tabs";
+import { useDeploy } from "./useDeploy";
+import { useDraft } from "./useDraft";
+import { useValidation } from "./useValidation";
+import { changedPaths, isDirty, isStale, reduce, type Workspace } from "./workspace";
+
+// Asked for as soon as this page is, and shown when it has come.
+const code = import("./CodeEditor");
+const CodeEditor = lazy(() => code);
+
+export function Editor(initial: DraftKey & { workspace: Workspace; app: App | undefined }) {
+  const { kind, id, userId } = initial;
+  const [workspace, dispatch] = useReducer(reduce, initial.workspace);
+  const { content, base, active } = workspace;
+  const [panel, setPanel] = useState<PanelName>();
+  const [dialog, setDialog] = useState<OpenDialog>();
+  const [goTo, setGoTo] = useState<Place>();
+  const [tabMovesFocus, setTabMovesFocus] = useState(false);
+  const [, navigate] = useLocation();
+
+  const { data: meta } = useQuery(metaQuery);
+  const { checked, show } = useValidation(content);
+  const draft = useDraft({ userId, kind, id }, workspace);
+  const { app, progress, deploy, restart } = useDeploy({
+    app: initial.app,
+    draftId: id,
+    userId,
+    workspace,
+    dispatch,
+    onRefused(diagnostics) {
+      show(diagnostics);
+      setPanel("problems");
+    },
+    onStale: (current) => setDialog({ type: "conflict", current }),
+  });
+  const status = useQuery({ ...statusQuery(app?.app_id ?? ""), enabled: app !== undefined });
+  const failed = progress.status?.stage === "failed" ? progress.status : undefined;
+  const lastLines = useLastLines(app?.app_id, failed?.commit);
+
+  function startDeploy(over?: string): void {
+    setPanel("deploy");
+    void deploy(over);
+  }
+  function startRestart(): void {
+    setPanel("deploy");
+    void restart();
+  }
+  function jump(place: Place): void {
+    dispatch({ type: "open", path: place.path });
+    setGoTo(place);
+  }
+  function saveDraft(): void {
+    draft.save();
+    toast("Draft saved in this browser. Deploy makes it the version that runs.");
+  }
+  function discard(): void {
+    if (base) {
+      dispatch({ type: "discard" });
+    } else {
+      dropDraft({ userId, kind, id });
+      navigate("/");
+    }
+  }
+  function leave(): void {
+    dispatch({ type: "discard" }); // a draft of what is gone would be of no use
+    navigate("/");
+  }
+  function resolve(current: Version, keep: "mine" | "theirs"): void {
+    dispatch({ type: "rebase", base: current });
+    if (keep === "theirs") dispatch({ type: "discard" });
+    else startDeploy(current.commit);
+  }
+
+  useShortcuts({ deploy: () => startDeploy(), save: saveDraft });
+
+  const dirty = isDirty(workspace);
+  return (
+    <div className={styles.page}>
+      <title>{`${dirty ? "● " : ""}${content.name} · FastAPI Platform`}</title>
+      <SkipLink to="main">Skip to the code</SkipLink>
+      <EditorHeader
+        name={content.name}
+        url={app?.url}
+        appId={app?.app_id}
+        state={app ? stateShown(progress.phase, status.data?.status ?? app.status) : "draft"}
+        dirty={dirty && base !== undefined}
+        kept={draft.state}
+        sending={progress.phase === "sending"}
+        onDeploy={() => startDeploy()}
+        onRestart={startRestart}
+        onSave={saveDraft}
+        onDialog={setDialog}
+      />
+      <EditorNotices
+        meta={meta}
+        stale={isStale(workspace) ? base : undefined}
+        draft={draft.state}
+        status={status.data}
+        onCompare={(current) => setDialog({ type: "conflict", current })}
+      />
+      <div className={styles.body}>
+        <Sidebar
+          content={content}
+          active={active}
+          changed={changedPaths(workspace)}
+          diagnostics={checked.diagnostics}
+          dispatch={dispatch}
+        />
+        <main id="main" tabIndex={-1} className={styles.main}>
+          <Tabs workspace={workspace} dispatch={dispatch} />
+          <div className={styles.stage}>
+            <Suspense fallback={<PageLoading text="Loading the editor…" />}>
+              <CodeEditor
+                files={content.files}
+                path={active}
+                diagnostics={checked.diagnostics}
+                goTo={goTo}
+                onEdit={(path, text) => dispatch({ type: "edit", path, text })}
+                onDeploy={() => startDeploy()}
+                onSave={saveDraft}
+                onTabMovesFocus={setTabMovesFocus}
+              />
+            </Suspense>
+            {active === undefined ? (
+              <p className={styles.nothing}>No file is open. Choose one, or add one.</p>
+            ) : null}
+          </div>
+          <BottomPanel
+            open={panel}
+            onOpen={setPanel}
+            progress={progress}
+            checked={checked}
+            app={app}
+            lastLines={lastLines}
+            onGoTo={jump}
+          />
+          <StatusBar
+            checked={checked}
+            tabMovesFocus={tabMovesFocus}
+            onProblems={() => setPanel("problems")}
+          />
+        </main>
+      </div>
+      <EditorDialogs
+        dialog={dialog}
+        workspace={workspace}
+        app={app}
+        dispatch={dispatch}
+        onClose={() => setDialog(undefined)}
+        onDiscard={discard}
+        onDeleted={leave}
+        onResolve={resolve}
+      />
+    </div>
+  );
+}
+
+/** While a deploy is followed, its own news are fresher than the state that is asked for. */
+function stateShown(phase: string, status: App["status"]): App["status"] {
+  return phase === "sending" || phase === "following" ? "deploying" : status;
+}
+
+/** Ctrl or ⌘ with Enter and S, wherever the focus is; Monaco answers for itself. */
+function useShortcuts(on: { deploy: () => void; save: () => void }): void {
+  const press = useEffectEvent((event: KeyboardEvent) => {
+    if (!(event.ctrlKey || event.metaKey) || event.defaultPrevented) return;
+    if (document.querySelector("dialog[open]")) return;
+    if (event.key === "Enter") on.deploy();
+    else if (event.key === "s") on.save();
+    else return;
+    event.preventDefault();
+  });
+  useEffect(() => {
+    const listen = (event: KeyboardEvent) => press(event);
+    window.addEventListener("keydown", listen);
+    return () => window.removeEventListener("keydown", listen);
+  }, []);
+}

@@ -1,0 +1,80 @@
+import { useState } from "react";
+import type { AppStatus, Meta } from "../../api/types";
+import { Button } from "../../ui/Button";
+import { Notice } from "../../ui/Notice";
+import styles from "./editor.module.css";
+import type { DraftState } from "./useDraft";
+import type { Base } from "./workspace";
+
+const SEEN = "fastapi-platform.seen-not-isolated";
+
+function wasSeen(): boolean {
+  try {
+    return localStorage.getItem(SEEN) === "yes";
+  } catch {
+    return false;
+  }
+}
+
+/** What is worth knowing above the code; nothing on most days. */
+export function EditorNotices({
+  meta,
+  stale,
+  draft,
+  status,
+  onCompare,
+}: {
+  meta: Meta | undefined;
+  stale: Base | undefined;
+  draft: DraftState;
+  status: AppStatus | undefined;
+  onCompare: (current: Base) => void;
+}) {
+  const [seen, setSeen] = useState(wasSeen);
+  function dismiss(): void {
+    setSeen(true);
+    try {
+      localStorage.setItem(SEEN, "yes");
+    } catch {
+      // It is said again next time.
+    }
+  }
+  const stopped = status?.status === "suspended" || status?.status === "removed";
+  if (!stale && draft !== "full" && !stopped && (meta?.isolated !== false || seen)) return null;
+  return (
+    <div className={styles.notices}>
+      {stale ? (
+        <Notice
+          kind="warn"
+          role="status"
+          title="This app changed since you began this draft."
+          actions={
+            <Button small onClick={() => onCompare(stale)}>
+              Compare
+            </Button>
+          }
+        >
+          Your draft is safe. Deploying asks which version to keep.
+        </Notice>
+      ) : null}
+      {draft === "full" ? (
+        <Notice kind="danger" role="alert" title="This draft cannot be kept in this browser.">
+          Its storage is full or blocked: deploy or copy your work before you leave this page.
+        </Notice>
+      ) : null}
+      {stopped ? <Notice kind="warn" title={status.message} /> : null}
+      {meta?.isolated === false && !seen ? (
+        <Notice
+          actions={
+            <Button small look="quiet" onClick={dismiss}>
+              Understood
+            </Button>
+          }
+        >
+          Apps here run as plain processes on this machine and are not isolated from it. Deploy only
+          code that you trust.
+        </Notice>
+      ) : null}
+    </div>
+  );
+}

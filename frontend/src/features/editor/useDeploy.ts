@@ -1,0 +1,113 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { useState } from "react";
+import { useLocation } from "wouter";
+import { answer, http } from "../../api/client";
+import {
+  type ApiError,
+  currentOf,
+  diagnosticsOf,
+  toApiError,
+  type Version,
+} from "../../api/errors";
+import type { App, Deploy, Diagnostic } from "../../api/types";
+import { toast } from "../../ui/toasts";
+import { type ProgressControl, useProgress } from "../deploy/useProgress";
+import { dropDraft } from "../drafts/drafts";
+import { becameApp } from "./identity";
+import type { Action, Content, Workspace } from "./workspace";
+
+interface Options {
+  app: App | undefined;
+  draftId: string;
+  userId: string;
+  workspace: Workspace;
+  dispatch: (action: Action) => void;
+  onRefused: (diagnostics: readonly Diagnostic[]) => void;
+  onStale: (current: Version) => void;
+}
+
+/** The acts that change what is deployed; each is followed by the same progress strip. */
+export function useDeploy(options: Options): {
+  app: App | undefined;
+  progress: ProgressControl["progress"];
+  /** `over` is the commit to replace knowingly, after a conflict was shown. */
+  deploy: (over?: string) => Promise<void>;
+  restart: () => Promise<void>;
+} {
+  const { draftId, userId, workspace, dispatch, onRefused, onStale } = options;
+  const [app, setApp] = useState(options.app);
+  const control = useProgress(app?.app_id);
+  const { progress, begin, accepted, refused } = control;
+  const queries = useQueryClient();
+  const [, navigate] = useLocation();
+
+  function refuse(thrown: unknown): void {
+    const error = toApiError(thrown);
+    const diagnostics = diagnosticsOf(error);
+    const current = currentOf(error);
+    if (diagnostics.length > 0) onRefused(diagnostics);
+    if (current) onStale(current);
+    refused(error);
+  }
+
+  async function deploy(over?: string): Promise<void> {
+    if (progress.phase === "sending") return;
+    const sent = workspace.content;
+    begin("deploy");
+    try {
+      const taken = app
+        ? await update(app.app_id, sent, over ?? workspace.basedOn)
+        : await create(draftId, sent);
+      const { commit, name, entrypoint } = taken;
+      dispatch({ type: "deployed", base: { ...sent, name, entrypoint, commit } });
+      setApp(taken);
+      if (!app) {
+        dropDraft({ userId, kind: "drafts", id: draftId });
+        becameApp(draftId, taken.app_id);
+        navigate(`/apps/${taken.app_id}`, { replace: true });
+      }
+      void queries.invalidateQueries({ queryKey: ["apps"] });
+      accepted(taken.app_id);
+    } catch (thrown) {
+      refuse(thrown);
+    }
+  }
+
+  async function restart(): Promise<void> {
+    if (!app || progress.phase === "sending") return;
+    const params = { path: { app_id: app.app_id } };
+    begin("restart");
+    try {
+      const { commit } = await answer(http.POST("/api/apps/{app_id}/restart", { params }));
+      dispatch({ type: "moved", commit });
+      accepted(app.app_id);
+    } catch (thrown) {
+      const error: ApiError = toApiError(thrown);
+      toast(error.message, "danger");
+      refused(error);
+    }
+  }
+
+  return { app, progress, deploy, restart };
+}
+
+function update(appId: string, content: Content, base: string | undefined): Promise<Deploy> {
+  const { name, entrypoint, files, env } = content;
+  return answer(
+    http.PUT("/api/apps/{app_id}", {
+      params: { path: { app_id: appId } },
+      body: { name, entrypoint, files, env, base_commit: base },
+    }),
+  );
+}
+
+/** The draft's own id makes it harmless to send the first deploy twice. */
+function create(draftId: string, content: Content): Promise<Deploy> {
+  const { name, entrypoint, files, env } = content;
+  return answer(
+    http.POST("/api/apps", {
+      params: { header: { "idempotency-key": draftId } },
+      body: { name, entrypoint, files, env },
+    }),
+  );
+}
