@@ -37,8 +37,9 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._writer = _Thread(path, "sqlite-writer")
-        self._reader = _Thread(path, "sqlite-reader")
+        pragmas = ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON")
+        self._writer = _Thread(path, "sqlite-writer", pragmas)
+        self._reader = _Thread(path, "sqlite-reader", (*pragmas, "query_only = ON"))
 
     @classmethod
     @asynccontextmanager
@@ -108,9 +109,10 @@ class SqliteDatabase:
 class _Thread:
     """A thread with its own connection, opened when it is first needed."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, pragmas: Sequence[str]) -> None:
         self.executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix=name)
         self._path = path
+        self._pragmas = pragmas
         self._connection: sqlite3.Connection | None = None
 
     def connection(self) -> sqlite3.Connection:
@@ -121,7 +123,7 @@ class _Thread:
             self._path.touch(mode=0o600)
             connection = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None)
             connection.row_factory = sqlite3.Row
-            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+            for pragma in self._pragmas:
                 connection.execute(f"PRAGMA {pragma}")
             self._connection = connection
         return self._connection

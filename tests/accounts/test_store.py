@@ -1,0 +1,206 @@
+"""The contract of the store; every implementation runs through all of it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from api.clients.sqlite import SqliteDatabase
+from api.clients.sqlite_store import SCHEMA, SqliteStore
+from api.clients.store import (
+    Account,
+    EmailTaken,
+    IdempotentRequest,
+    Invitation,
+    InvitationInvalid,
+    Store,
+    Suspension,
+    UsernameTaken,
+)
+from api.domain.names import AppRef
+
+NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+DAY = timedelta(days=1)
+ADA = Account("u1", "Ada", "Ada@example.org", "hash", NOW)
+BOB = Account("u2", "bob", "bob@example.org", "hash", NOW, is_admin=True, token_version=3)
+
+
+@pytest.fixture(params=["sqlite"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    async with SqliteDatabase.open(tmp_path / "store.sqlite3", SCHEMA) as database:
+        yield SqliteStore(database)
+
+
+async def test_an_account_is_found_by_id_name_and_address_in_any_case(store: Store):
+    assert not await store.has_accounts()
+    assert await store.add_account(ADA) == ADA
+    assert await store.has_accounts()
+    for found in (
+        await store.account("u1"),
+        await store.account_named("ada"),
+        await store.account_named("ADA"),
+        await store.account_with_email("ADA@EXAMPLE.org"),
+    ):
+        assert found == ADA
+    assert await store.account("ada") is None
+    assert await store.account_named("u1") is None
+    assert await store.account_named("") is None
+
+
+async def test_names_and_addresses_are_unique_also_in_a_race(store: Store):
+    await store.add_account(ADA)
+    with pytest.raises(UsernameTaken):
+        await store.add_account(replace(BOB, username="ADA"))
+    with pytest.raises(EmailTaken):
+        await store.add_account(replace(BOB, email="ada@EXAMPLE.org"))
+    results = await asyncio.gather(
+        *(store.add_account(replace(BOB, user_id=f"u{n}")) for n in range(10, 40)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, Account) for result in results) == 1
+    assert {type(r) for r in results} <= {Account, UsernameTaken, EmailTaken}
+    assert len(await store.accounts()) == 2
+
+
+async def test_only_the_first_account_of_all_becomes_administrator(store: Store):
+    people = [
+        replace(ADA, user_id=f"u{n}", username=f"p{n}", email=f"p{n}@example.org")
+        for n in range(20)
+    ]
+    added = await asyncio.gather(*(store.add_account(p, first_is_admin=True) for p in people))
+    assert sum(account.is_admin for account in added) == 1
+    assert sum(account.is_admin for account in await store.accounts()) == 1
+
+
+async def test_accounts_come_by_the_page(store: Store):
+    for number in range(5):
+        name = f"p{number}"
+        await store.add_account(
+            replace(ADA, user_id=f"u{number}", username=name, email=f"{name}@example.org")
+        )
+    first = await store.accounts(limit=3)
+    rest = await store.accounts(after=first[-1].user_id, limit=3)
+    assert [a.user_id for a in (*first, *rest)] == ["u0", "u1", "u2", "u3", "u4"]
+    assert await store.accounts(after="u4") == []
+
+
+async def test_a_new_password_raises_the_version_and_only_replaces_the_known_one(store: Store):
+    await store.add_account(ADA)
+    changed = await store.set_password("u1", "second")
+    assert changed == replace(ADA, password_hash="second", token_version=2)
+    assert await store.set_password("u1", "third", replacing="hash") is None
+    third = await store.set_password("u1", "third", replacing="second")
+    assert third is not None
+    assert third.token_version == 3
+    assert await store.account("u1") == third
+    assert await store.set_password("u9", "x") is None
+
+
+async def test_sessions_suspension_and_rank_change_one_account_only(store: Store):
+    await store.add_account(ADA)
+    await store.add_account(BOB)
+    suspension = Suspension("root", "Because.", NOW)
+    assert await store.end_sessions("u1") == replace(ADA, token_version=2)
+    suspended = await store.set_suspension("u1", suspension)
+    assert suspended == replace(ADA, token_version=3, suspension=suspension)
+    assert await store.account("u1") == suspended
+    freed = await store.set_suspension("u1", None)
+    assert freed == replace(ADA, token_version=3)
+    admin = await store.set_admin("u1", is_admin=True)
+    assert admin is not None
+    assert admin.is_admin
+    assert await store.account("u2") == BOB
+    assert await store.end_sessions("u9") is None
+    assert await store.set_suspension("u9", suspension) is None
+    assert await store.set_admin("u9", is_admin=True) is None
+
+
+async def test_an_invitation_is_used_once_in_time_and_only_by_who_got_in(store: Store):
+    await store.add_invitation(Invitation("code", "root", NOW - DAY, NOW + DAY))
+    await store.add_invitation(Invitation("old", "root", NOW - 3 * DAY, NOW))
+    with pytest.raises(InvitationInvalid):
+        await store.add_account(ADA, invitation="old")
+    with pytest.raises(InvitationInvalid):
+        await store.add_account(ADA, invitation="invented")
+    assert not await store.has_accounts()
+    await store.add_account(BOB)
+    with pytest.raises(UsernameTaken):
+        await store.add_account(replace(ADA, username="Bob"), invitation="code")
+    await store.add_account(ADA, invitation="code")
+    with pytest.raises(InvitationInvalid):
+        await store.add_account(
+            replace(ADA, user_id="u3", username="eve", email="e@example.org"), invitation="code"
+        )
+    newest, oldest = await store.invitations()
+    assert (newest.code_hash, newest.used_by) == ("code", "u1")
+    assert oldest == Invitation("old", "root", NOW - 3 * DAY, NOW)
+
+
+async def test_one_of_many_claims_of_a_key_wins_and_all_see_it(store: Store):
+    claims = [IdempotentRequest("digest", f'{{"app_id": "a{n}"}}', NOW) for n in range(20)]
+    seen = await asyncio.gather(
+        *(store.claim_key("u1", "key", claim, expired=NOW - DAY) for claim in claims)
+    )
+    assert len(set(seen)) == 1
+    assert seen[0] in claims
+    # The same key of another tenant is another key.
+    other = await store.claim_key("u2", "key", claims[7], expired=NOW - DAY)
+    assert other == claims[7]
+
+
+async def test_an_answered_key_keeps_its_answer_until_it_expires(store: Store):
+    claim = IdempotentRequest("digest", "{}", NOW)
+    await store.claim_key("u1", "key", claim, expired=NOW - DAY)
+    await store.answer_key("u1", "key", status=202, body='{"commit": "c"}')
+    await store.free_key("u1", "key")  # only what is unanswered can be freed
+    again = await store.claim_key("u1", "key", claim, expired=NOW - DAY)
+    assert again == IdempotentRequest("digest", '{"commit": "c"}', NOW, 202)
+    later = replace(claim, created_at=NOW + 2 * DAY)
+    assert await store.claim_key("u1", "key", later, expired=NOW + DAY) == later
+
+
+async def test_a_freed_key_can_be_claimed_anew(store: Store):
+    first = IdempotentRequest("one", "{}", NOW)
+    second = IdempotentRequest("two", "{}", NOW)
+    await store.claim_key("u1", "key", first, expired=NOW - DAY)
+    await store.free_key("u2", "key")
+    assert await store.claim_key("u1", "key", second, expired=NOW - DAY) == first
+    await store.free_key("u1", "key")
+    assert await store.claim_key("u1", "key", second, expired=NOW - DAY) == second
+
+
+async def test_activity_only_moves_forward_and_belongs_to_one_app(store: Store):
+    mine, others = AppRef("u1", "shop"), AppRef("u2", "shop")
+    await store.touch(mine, NOW)
+    await store.touch(mine, NOW - DAY)
+    await store.touch(others, NOW + DAY)
+    assert await store.last_activity([mine]) == {mine: NOW}
+    many = [mine, others, *(AppRef("u1", f"a{n}") for n in range(5000))]
+    assert await store.last_activity(many) == {mine: NOW, others: NOW + DAY}
+    assert await store.last_activity([]) == {}
+    await store.forget_app(mine)
+    assert await store.last_activity(many) == {others: NOW + DAY}
+
+
+async def test_times_of_other_zones_are_the_same_moments(store: Store):
+    ref = AppRef("u1", "shop")
+    east = NOW.astimezone(tz=datetime.fromisoformat("2026-01-01T00:00:00+09:00").tzinfo)
+    await store.touch(ref, east + timedelta(minutes=1))
+    await store.touch(ref, NOW)
+    assert (await store.last_activity([ref]))[ref] == NOW + timedelta(minutes=1)
+
+
+async def test_any_text_is_kept_as_it_is(store: Store):
+    hostile = "a'; DROP TABLE accounts; --\0\n\u2028😀"
+    await store.add_account(replace(ADA, password_hash=hostile))
+    kept = await store.set_suspension("u1", Suspension(hostile, hostile, NOW))
+    assert kept is not None
+    assert (kept.password_hash, kept.suspension) == (hostile, Suspension(hostile, hostile, NOW))
+    assert await store.account_named(hostile) is None
+
+
+async def test_a_healthy_store_says_so(store: Store):
+    await store.check()
