@@ -153,7 +153,7 @@ def test_the_app_opened_from_the_editor_has_no_way_back(
     page.evaluate("([key, token]) => localStorage.setItem(key, token)", [TOKEN, attacker.token])
     page.goto(f"{product.origin}/apps/{app['app_id']}")
     with context.expect_page() as opened:
-        page.get_by_role("link", name="Open app").click()
+        page.get_by_role("link", name="Open app").first.click()
     popup = opened.value
     popup.get_by_text("Hostile").wait_for()
     assert popup.url.startswith(product.apps_origin)

@@ -1,0 +1,69 @@
+"""What a person does with the editor, through roles and names as assistive technology sees them."""
+
+from dataclasses import dataclass
+
+from playwright.sync_api import Page, expect
+
+from tests.product import PASSWORD
+
+STAGES = ("validated", "committed", "fetched", "applied", "starting", "live")
+LIVE_MILLISECONDS = 45_000
+
+
+@dataclass
+class EditorPage:
+    """The editor in one tab."""
+
+    page: Page
+
+    def sign_up(self, username: str) -> None:
+        """Make an account by hand; ends on the dashboard."""
+        self.page.goto("/")
+        self.page.get_by_role("link", name="Sign up").click()
+        self.page.get_by_label("Username").fill(username)
+        self.page.get_by_label("Email").fill(f"{username}@example.org")
+        self.page.get_by_label("Password", exact=True).fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign up").click()
+        expect(self.page.get_by_role("heading", name="Apps", exact=True)).to_be_visible()
+
+    def begin(self, starter: str) -> None:
+        """Open a starter from the empty dashboard."""
+        self.page.get_by_role("button", name=starter).click()
+        self.code.wait_for()
+        expect(self.page.get_by_role("button", name="No problems")).to_be_visible()
+
+    @property
+    def code(self):
+        """Monaco's own text area."""
+        return self.page.get_by_role("textbox", name="Code of")
+
+    def write(self, text: str) -> None:
+        """Replace the open file."""
+        self.code.focus()
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.press("Delete")
+        self.page.keyboard.insert_text(text)
+
+    def deploy(self) -> None:
+        """Deploy as the hand on the keyboard does."""
+        self.code.focus()
+        self.page.keyboard.press("Control+Enter")
+
+    def stage(self, name: str, state: str):
+        """The mark of a stage that is in a state."""
+        return self.page.locator(f'li[data-stage="{name}"][data-state="{state}"]')
+
+    @property
+    def says(self):
+        """The sentence about the newest deploy."""
+        return self.page.get_by_role("status", name="Deploy status")
+
+    def expect_live(self) -> None:
+        """All six stages are done."""
+        for name in STAGES:
+            expect(self.stage(name, "done")).to_be_visible(timeout=LIVE_MILLISECONDS)
+
+    @property
+    def app_url(self) -> str:
+        """Where the app is, as its link says."""
+        return self.page.get_by_role("link", name="Open app").first.get_attribute("href") or ""
