@@ -1,1 +1,1 @@
-"""The embedded stand-in for a cluster, for a laptop: it runs apps, and says that it does not isolate them."""
+"""The embedded stand-in for a cluster: it runs apps on a laptop and does not isolate them."""
