@@ -6,7 +6,6 @@ rendered. Nothing here writes: the result of a look is a value.
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 import yaml
@@ -38,17 +37,16 @@ from api.domain.publication import (
     is_up_to_date,
 )
 from api.domain.repo_layout import (
-    AppFile,
     InvalidFile,
     PlatformFile,
     TenantFile,
     app_folder,
     dump,
-    parse_app,
     parse_tenant,
 )
 from api.domain.rollout import LiveVersion
 from api.history import History
+from api.intents import Intents
 
 #: How many refused intents are looked through for the newest one that passes.
 _MAX_OLDER: Final = 50
@@ -93,6 +91,7 @@ class Composer:
     def __init__(  # noqa: PLR0913, PLR0917  (what a look is made from)
         self,
         repo: GitopsRepo,
+        intents: Intents,
         history: History,
         check: IntentCheck,
         live: Callable[[AppRef], Awaitable[LiveVersion | None]],
@@ -100,6 +99,7 @@ class Composer:
         settings: RenderSettings,
     ) -> None:
         self._repo = repo
+        self._intents = intents
         self._history = history
         self._check = check
         self._live = live
@@ -192,13 +192,10 @@ class Composer:
     async def _stands(self, app: _App) -> bool:
         if app.accepted is None or app.accepted.entries != app.intent or not app.intent.app:
             return False
-        settings = await self._settings_file(app.intent.app)
+        settings = await self._intents.file(app.intent)
         return settings is not None and is_up_to_date(
             app.intent, settings, app.tenant, app.accepted
         )
-
-    async def _settings_file(self, blob_id: str) -> AppFile | None:
-        return _parsed(await self._repo.blob(blob_id))
 
     async def _checked(self, tips: Tips, ref: AppRef, entries: Entries, commit: str) -> Checked:
         known = self._check.known(ref, entries, tips.platform)
@@ -237,7 +234,7 @@ class Composer:
         """The accepted version as it stands; it passed once, and a stricter check stops nothing."""
         if app.accepted is None or not app.accepted.entries.app:
             return None
-        settings = await self._settings_file(app.accepted.entries.app)
+        settings = await self._intents.file(app.accepted.entries)
         return Checked(app.accepted.entries, settings, ()) if settings else None
 
     async def _edits(self, tips: Tips, app: _App, target: Target) -> Mapping[str, Edit] | None:
@@ -285,7 +282,7 @@ class Composer:
 
     async def _same_settings(self, accepted: Accepted, target: Target) -> bool:
         """Whether the accepted version already carries the newest state and restart."""
-        stands = await self._settings_file(accepted.entries.app or "")
+        stands = await self._intents.file(accepted.entries)
         rest = (target.entries.code, target.entries.overlay, target.entries.secrets)
         entries = accepted.entries
         return (
@@ -370,14 +367,6 @@ def _nested(files: Mapping[str, bytes]) -> dict[str, bytes | Folder]:
         else:
             found[name] = data
     return found | {name: Folder(content) for name, content in folders.items()}
-
-
-@lru_cache(maxsize=10_000)
-def _parsed(data: bytes) -> AppFile | None:
-    try:
-        return parse_app(data)
-    except InvalidFile:
-        return None
 
 
 _ROUTE: Final = "ingressroute.yaml"

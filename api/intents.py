@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.intent_check import AppFolder
@@ -14,9 +15,11 @@ from api.domain.repo_layout import (
     AppFile,
     InvalidFile,
     PlatformFile,
+    TenantFile,
     app_folder,
     parse_app,
     parse_platform,
+    parse_tenant,
     tenant_folder,
 )
 from api.errors import NotFound, RepositoryUnavailable
@@ -124,10 +127,7 @@ class Intents:
         if entry is None or entry.kind != "folder" or not newest or first is None:
             return None
         files = await self._repo.tree_files(entry.id)
-        try:
-            file = parse_app(files.get("app.yaml", b""))
-        except InvalidFile:
-            file = None
+        file = _parsed(files.get("app.yaml", b""))
         code = AppFolder(files).below("code")
         return StoredApp(ref, entry.id, file, code, newest[0].commit, first.at, newest[0].at)
 
@@ -135,3 +135,23 @@ class Intents:
         """The object ids of an app's entries at a commit."""
         names = await self._repo.children(commit, app_folder(ref, platform.shard_digits))
         return entries_of({name: entry.id for name, entry in names.items()})
+
+    async def file(self, entries: Entries) -> AppFile | None:
+        """`app.yaml` among these entries; None when it is missing or does not fit its schema."""
+        return _parsed(await self._repo.blob(entries.app)) if entries.app else None
+
+    async def tenant(self, commit: str, platform: PlatformFile, user_id: str) -> TenantFile | None:
+        """`tenant.yaml` at a commit; None when it is missing or does not fit its schema."""
+        path = f"{tenant_folder(user_id, platform.shard_digits)}/tenant.yaml"
+        try:
+            return parse_tenant(await self._repo.read(commit, path) or b"")
+        except InvalidFile:
+            return None
+
+
+@lru_cache(maxsize=10_000)
+def _parsed(data: bytes) -> AppFile | None:
+    try:
+        return parse_app(data)
+    except InvalidFile:
+        return None

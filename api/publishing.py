@@ -9,12 +9,12 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
-from api.clients.git_trees import Edit, Entry
+from api.clients.git_trees import Edit
 from api.clients.gitops_repo import GitopsRepo, LostRaceError
 from api.composition import Composer, Outcome, Tips
-from api.domain.commit_message import publish_message, trailers
+from api.domain.commit_message import publish_message, source_commit, trailers
 from api.domain.manifests import RENDERER_VERSION
-from api.domain.names import AppRef, shard_of
+from api.domain.names import AppRef
 from api.domain.publication import Hold
 from api.domain.repo_layout import PlatformFile, shard_branch
 from api.errors import PlatformError, RepositoryUnavailable
@@ -22,7 +22,6 @@ from api.intents import Intents
 
 _log = logging.getLogger(__name__)
 _MAX_ATTEMPTS: Final = 5
-_BRANCHES: Final = shard_branch("")
 #: Seconds between looks at whether `main` moved by other hands (embedded: a local ref, 20 µs).
 POLL_SECONDS: Final = 0.5
 #: Tells whoever applies the shard branches that some of them moved.
@@ -37,14 +36,14 @@ class Publisher:
         self._intents = intents
         self._composer = composer
         self._poke = poke
-        self._holds: dict[AppRef, Hold] = {}
+        self._holds: dict[str, Mapping[AppRef, Hold]] = {}  # by shard; only shards with holds
         self._waiting: dict[str, str] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._compared: PlatformFile | None = None  # under which every app was compared
 
-    def hold(self, ref: AppRef) -> Hold | None:
-        """Why the newest intent of the app is held; None when it is not."""
-        return self._holds.get(ref)
+    def holds(self, shard: str) -> Mapping[AppRef, Hold]:
+        """The apps whose newest intent is held, and why, as of the last look at the shard."""
+        return self._holds.get(shard, {})
 
     def waiting(self, shard: str) -> str | None:
         """Why nothing is published on the shard now; None when nothing stands in the way."""
@@ -68,15 +67,13 @@ class Publisher:
         main = await self._intents.tip()
         platform = await self._intents.platform(main)
         everything = platform != self._compared
-        now = await self._repo.children(main, "apps")
         failed = False
-        for branch, tip in sorted((await self._repo.heads()).items()):
-            shard = branch.removeprefix(_BRANCHES)
-            if len(shard) != platform.shard_digits or shard == branch:
+        for shard, state in sorted((await self._repo.shard_states(main)).items()):
+            compare = everything and state != "empty"
+            if not compare and state != "behind" and shard not in self._holds:
                 continue
             try:
-                if everything or await self._differs(shard, tip, now):
-                    await self.publish(shard)
+                await self.publish(shard)
             except PlatformError as error:
                 _log.error("shard %s was not published: %s", shard, error.message)
                 failed = True
@@ -95,15 +92,6 @@ class Publisher:
                     await self._poke([shard])
                 return
         raise RepositoryUnavailable(f"The branch {shard_branch(shard)} moved all the time.")
-
-    async def _differs(self, shard: str, tip: str, now: Mapping[str, Entry]) -> bool:
-        """Whether the shard's folder on `main` changed since the tip's source, or has holds."""
-        if any(shard_of(ref.user_id, len(shard)) == shard for ref in self._holds):
-            return True
-        source = await self._source(tip)
-        before = await self._repo.entry(source, f"apps/{shard}") if source else None
-        after = now.get(shard)
-        return (before.id if before else None) != (after.id if after else None)
 
     async def _attempt(self, shard: str) -> bool:
         tips = await self._tips(shard)
@@ -135,7 +123,7 @@ class Publisher:
 
     async def _source(self, tip: str) -> str | None:
         info = await self._repo.info(tip)
-        return next(iter(trailers(info.message).get("Source-Commit", ())), None) if info else None
+        return source_commit(info.message) if info else None
 
     async def _obstacle(self, tips: Tips) -> str | None:
         """Never backwards: neither behind the tip's source nor behind its renderer."""
@@ -148,14 +136,15 @@ class Publisher:
         return None
 
     def _note_holds(self, shard: str, outcomes: Sequence[Outcome]) -> None:
-        before = {ref for ref in self._holds if shard_of(ref.user_id, len(shard)) == shard}
+        before = self.holds(shard)
         holds = {outcome.ref: outcome.hold for outcome in outcomes if outcome.hold}
         for ref, hold in holds.items():
-            if self._holds.get(ref) != hold:
+            if before.get(ref) != hold:
                 _log.warning("held: app %s: %s", ref.app_id, hold.first.message)
-        for ref in before - holds.keys():
-            del self._holds[ref]
-        self._holds |= holds
+        if holds:
+            self._holds[shard] = holds
+        else:
+            self._holds.pop(shard, None)
 
 
 def _subject(changed: Sequence[Outcome]) -> str:

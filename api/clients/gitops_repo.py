@@ -13,14 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Concatenate, Final, ParamSpec, TypeVar
+from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 
 import pygit2
 from pygit2.enums import SortMode
 
 from api.clients import git_trees
 from api.clients.git_trees import Edit, Entry
-from api.domain.commit_message import COMMITTER, Person
+from api.domain.commit_message import COMMITTER, Person, source_commit
+from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
 
 _P = ParamSpec("_P")
@@ -54,7 +55,10 @@ class CommitInfo:
     at: datetime  # of the commit (committer), in UTC
 
 
-class Overtaken(Exception):  # noqa: N818  (it is an outcome, which callers handle)
+ShardState = Literal["empty", "same", "behind"]
+
+
+class Overtaken(Exception):
     """What a change expects does not stand on the branch any more; `path` says where."""
 
     def __init__(self, path: str) -> None:
@@ -130,6 +134,10 @@ class GitopsRepo:
     async def first_parents(self, until: str, since: str | None = None) -> list[CommitInfo]:
         """The branch's own line of commits after `since`, up to `until`, oldest first."""
         return await self._run(_first_parents, until, since)
+
+    async def shard_states(self, main: str) -> dict[str, ShardState]:
+        """How every shard branch stands to its folder on `main`: one tree id each."""
+        return await self._run(_shard_states, main)
 
     async def changed_apps(self, commit: str) -> set[tuple[str, str]]:
         """(user, app) folders of `main` that differ between a commit and its first parent."""
@@ -265,6 +273,29 @@ def _first_parents(
     return [_describe(commit) for commit in walker][::-1]
 
 
+def _shard_states(repository: pygit2.Repository, main: str) -> dict[str, ShardState]:
+    now = git_trees.outline(repository, main, "apps", 1)
+    sources: dict[str, Mapping[str, Entry]] = {}
+    states: dict[str, ShardState] = {}
+    prefix = shard_branch("")
+    for branch, tip in _heads(repository).items():
+        if not branch.startswith(prefix):
+            continue
+        shard = branch.removeprefix(prefix)
+        info = _info(repository, tip)
+        source = source_commit(info.message) if info else None
+        if source is None:
+            below = git_trees.outline(repository, main, f"apps/{shard}", 1)
+            tenants = any(entry.kind == "folder" for entry in below.values())
+            states[shard] = "behind" if tenants else "empty"
+            continue
+        if source not in sources:
+            known = _info(repository, source) is not None
+            sources[source] = git_trees.outline(repository, source, "apps", 1) if known else {}
+        states[shard] = "same" if sources[source].get(shard) == now.get(shard) else "behind"
+    return states
+
+
 def _commit(repository: pygit2.Repository, branch: str, change: Change) -> str:
     tip = _head(repository, branch)
     if tip is None:
@@ -284,8 +315,7 @@ def _commit(repository: pygit2.Repository, branch: str, change: Change) -> str:
 def _advance(
     repository: pygit2.Repository, branch: str, tip: str, edits: Mapping[str, Edit], message: str
 ) -> str:
-    source = message.partition("Source-Commit: ")[2][:40]
-    at = repository[source]
+    at = repository[source_commit(message) or ""]
     assert isinstance(at, pygit2.Commit)  # noqa: S101  (publishing names the commit it read)
     tree = git_trees.store(repository, edits, tip)
     commit = _write(repository, tree, [tip], message, COMMITTER, at.commit_time)

@@ -61,6 +61,11 @@ def trailers(message: str) -> Mapping[str, list[str]]:
     return found
 
 
+def source_commit(message: str) -> str | None:
+    """The commit of `main` that a publish commit was made from."""
+    return next(iter(trailers(message).get("Source-Commit", ())), None)
+
+
 def _message(subject: str, pairs: Iterable[tuple[str, str]]) -> str:
     lines = "".join(f"{name}: {value}\n" for name, value in pairs if value)
     return f"{subject}\n\n{lines}"

@@ -4,7 +4,7 @@ import asyncio
 import io
 import zipfile
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
 
@@ -37,7 +37,11 @@ from api.routes.sse import EventStream
 router = APIRouter(prefix="/api/apps", tags=["apps"])
 _ANY = documented(401, 403)
 _OWN = documented(401, 403, 404)
-_STREAM = {200: {"content": {"text/event-stream": {}}, "description": "Events, until it ended."}}
+_Responses = dict[int | str, dict[str, Any]]
+_STREAM: _Responses = {
+    200: {"content": {"text/event-stream": {}}, "description": "Events, until it ended."}
+}
+_ZIP: _Responses = {200: {"content": {"application/zip": {}}, "description": "The files."}}
 
 
 def _ref(app_id: str, user: CurrentUser) -> AppRef:
@@ -172,7 +176,7 @@ async def restart(
 
 @router.get(
     "/{app_id}/download",
-    responses=_OWN | {200: {"content": {"application/zip": {}}, "description": "The files."}},
+    responses=_OWN | _ZIP,
     response_class=Response,
 )
 async def download(app: Own) -> Response:

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime
 
 import pytest
-from api.domain.source_check import Diagnostic
 
 from api.domain.publication import (
     Accepted,
@@ -15,6 +14,7 @@ from api.domain.publication import (
     is_up_to_date,
 )
 from api.domain.repo_layout import AppFile, Block, TakenDown, TenantFile
+from api.domain.source_check import Diagnostic
 
 BORN = datetime(2026, 1, 1, tzinfo=UTC)
 TENANT = TenantFile(user="u1", username="bob", created=BORN)

@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 import yaml
-from conftest import FORBIDDEN, HELLO, account, folder, make_stack
 
 from api.clients import commit_index, sqlite_store
 from api.clients.git_trees import Folder
@@ -18,6 +17,7 @@ from api.domain.names import AppRef, shard_of
 from api.domain.repo_layout import EMPTY_OVERLAY, dump
 from api.domain.rollout import LiveVersion
 from api.errors import CheckUnavailable
+from tests.publishing.stack import FORBIDDEN, HELLO, account, folder, make_stack
 
 BOB, EVE = account("ubob"), account("ueve")
 
@@ -74,7 +74,7 @@ async def test_a_good_commit_by_hand_goes_live(stack):
     await stack.by_hand({f"{folder(app.ref)}/code/user_code.py": f"# mine\n{HELLO}".encode()})
     await stack.look()
     assert (await stack.published(app.ref))["code/user_code.py"].startswith(b"# mine")
-    assert stack.publisher.hold(app.ref) is None
+    assert stack.hold(app.ref) is None
 
 
 async def test_a_forbidden_import_is_held_with_its_reason_and_nobody_else_notices(stack):
@@ -88,15 +88,15 @@ async def test_a_forbidden_import_is_held_with_its_reason_and_nobody_else_notice
     )
     await stack.look()
     assert await stack.published(app.ref) == before
-    hold = stack.publisher.hold(app.ref)
+    hold = stack.hold(app.ref)
     assert "os" in hold.first.message
     assert (hold.first.path, hold.first.line) == ("user_code.py", 1)
     assert (await stack.published(other.ref))["code/user_code.py"].startswith(b"# fine")
-    assert stack.publisher.hold(other.ref) is None
+    assert stack.hold(other.ref) is None
 
     await stack.by_hand({f"{folder(app.ref)}/code/user_code.py": HELLO.encode()})
     await stack.look()
-    assert stack.publisher.hold(app.ref) is None
+    assert stack.hold(app.ref) is None
 
 
 async def test_the_newest_intent_that_passes_is_published_when_the_newest_is_refused(stack):
@@ -106,7 +106,7 @@ async def test_the_newest_intent_that_passes_is_published_when_the_newest_is_ref
         await stack.by_hand({path: text.encode()})
     await stack.look()
     assert (await stack.published(app.ref))["code/user_code.py"].startswith(b"# two")
-    assert stack.publisher.hold(app.ref)
+    assert stack.hold(app.ref)
 
 
 async def test_sleeping_is_honoured_although_the_code_is_refused(stack):
@@ -151,7 +151,7 @@ async def test_a_missing_or_wrong_tenant_file_holds_all_of_the_tenant(stack, con
     await stack.by_hand({tenant: content, folder(app.ref): None})
     await stack.look()
     assert await stack.published(app.ref) == before
-    assert "tenant.yaml" in stack.publisher.hold(app.ref).first.message
+    assert "tenant.yaml" in stack.hold(app.ref).first.message
 
 
 async def test_a_whole_tenant_folder_that_vanished_withdraws_nothing(stack):
@@ -170,8 +170,8 @@ async def test_an_app_folder_copied_to_another_tenant_is_held_there(stack):
     await stack.by_hand(edits)
     await stack.look()
     assert await stack.published(stolen) == {}
-    assert "another tenant" in stack.publisher.hold(stolen).first.message
-    assert stack.publisher.hold(app.ref) is None
+    assert "another tenant" in stack.hold(stolen).first.message
+    assert stack.hold(app.ref) is None
     assert await stack.published(theirs.ref)
 
 
@@ -181,7 +181,7 @@ async def test_ids_inside_must_match_the_path(stack, field):
     wrong = app.file.model_copy(update={field: "somebody"})
     await stack.by_hand({f"{folder(app.ref)}/app.yaml": dump(wrong)})
     await stack.look()
-    assert stack.publisher.hold(app.ref).first.code == "wrong_owner"
+    assert stack.hold(app.ref).first.code == "wrong_owner"
 
 
 async def test_stray_files_are_never_composed(stack):
@@ -211,7 +211,9 @@ async def test_a_folder_in_the_wrong_shard_is_held(stack):
     wrong = next(s for s in ("00", "01") if s != shard_of(EVE.user_id, 2))
     await stack.by_hand({f"apps/{wrong}/{EVE.user_id}/a1/app.yaml": b"x"})
     await stack.look()
-    assert "does not belong" in stack.publisher.hold(AppRef(EVE.user_id, "a1")).first.message
+    assert (
+        "does not belong" in stack.publisher.holds(wrong)[AppRef(EVE.user_id, "a1")].first.message
+    )
 
 
 @pytest.mark.parametrize(
@@ -222,7 +224,7 @@ async def test_odd_files_inside_the_entries_are_held(stack, path):
     before = await stack.published(app.ref)
     await stack.by_hand({f"{folder(app.ref)}/{path}": b"x: 1\n"})
     await stack.look()
-    assert stack.publisher.hold(app.ref)
+    assert stack.hold(app.ref)
     assert await stack.published(app.ref) == before
 
 
@@ -241,7 +243,7 @@ async def test_an_executable_file_is_held(stack, tmp_path):
 
     await asyncio.to_thread(commit)
     await stack.look()
-    assert stack.publisher.hold(app.ref).first.code == "not_a_file"
+    assert stack.hold(app.ref).first.code == "not_a_file"
 
 
 async def test_an_overlay_with_resources_is_published(stack):
@@ -250,7 +252,7 @@ async def test_an_overlay_with_resources_is_published(stack):
     path = f"{folder(app.ref)}/overlay/kustomization.yaml"
     await stack.by_hand({path: overlay(app.ref, change)})
     await stack.look()
-    assert stack.publisher.hold(app.ref) is None
+    assert stack.hold(app.ref) is None
     assert b"200Mi" in (await stack.published(app.ref))["overlay/kustomization.yaml"]
 
 
@@ -266,7 +268,7 @@ async def test_an_overlay_that_does_not_build_is_held(stack, content):
     app = await stack.deploy(BOB)
     await stack.by_hand({f"{folder(app.ref)}/overlay/kustomization.yaml": content})
     await stack.look()
-    assert stack.publisher.hold(app.ref).first.path.startswith("overlay/")
+    assert stack.hold(app.ref).first.path.startswith("overlay/")
     published = await stack.published(app.ref)
     assert published["overlay/kustomization.yaml"] == EMPTY_OVERLAY
 
@@ -276,7 +278,7 @@ async def test_an_overlay_that_swaps_the_image_is_held(stack):
     path = f"{folder(app.ref)}/overlay/kustomization.yaml"
     await stack.by_hand({path: overlay(app.ref, "image: evil.example/miner:1")})
     await stack.look()
-    assert "image" in stack.publisher.hold(app.ref).first.message
+    assert "image" in stack.hold(app.ref).first.message
 
 
 async def test_a_rewound_main_waits_for_an_operator(stack):
@@ -311,9 +313,9 @@ async def test_a_check_that_cannot_be_finished_is_tried_again(stack, monkeypatch
         path = f"{folder(app.ref)}/code/user_code.py"
         await stack.by_hand({path: f"# x\n{HELLO}".encode()})
         await stack.look()
-        assert stack.publisher.hold(app.ref).unknown
+        assert stack.hold(app.ref).unknown
     await stack.look()
-    assert stack.publisher.hold(app.ref) is None
+    assert stack.hold(app.ref) is None
     assert (await stack.published(app.ref))["code/user_code.py"].startswith(b"# x")
 
 
@@ -374,4 +376,4 @@ async def test_a_huge_folder_by_hand_is_refused_and_not_published(stack):
     files = {f"f{n}.txt": b"x" for n in range(60)} | {"user_code.py": HELLO.encode()}
     await stack.by_hand({f"{folder(app.ref)}/code": Folder(files)})
     await stack.look()
-    assert stack.publisher.hold(app.ref)
+    assert stack.hold(app.ref)

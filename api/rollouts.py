@@ -1,0 +1,289 @@
+"""How far a change has come, and what runs: git and the cluster, read together.
+
+Nothing here is remembered that cannot be found again: which shard commit first carries an intent
+is read from the branch, and kept only to save the walk.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, TypeVar
+
+from api.clients.cluster import Cluster
+from api.clients.commit_index import AppCommit
+from api.clients.gitops_repo import GitopsRepo
+from api.clients.store import Store
+from api.domain.commit_message import source_commit
+from api.domain.manifests import intent_digest
+from api.domain.names import AppRef, app_path, shard_of
+from api.domain.progress import (
+    AppState,
+    Hold,
+    Intent,
+    Progress,
+    Reached,
+    RunStatus,
+    progress,
+    run_status,
+)
+from api.domain.publication import Entries, entries_of
+from api.domain.repo_layout import AppFile, PlatformFile, TenantFile, shard_branch
+from api.errors import NotFound
+from api.history import History
+from api.intents import Intents, StoredApp
+from api.publishing import Publisher
+
+_KEPT: Final = 10_000
+#: Seconds until a stream looks again without being told: deadlines pass silently.
+_LOOK_AGAIN: Final = 1.0
+#: How many commits back a running version is looked for.
+_MAX_BACK: Final = 30
+_ENDED: Final = frozenset({"live", "failed", "superseded"})
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """An app as the dashboard shows it."""
+
+    app: StoredApp
+    url: str
+    status: AppState
+    last_activity_at: datetime
+    expires_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Running:
+    """What runs of an app now, in the shape of the API."""
+
+    status: AppState
+    ready: bool
+    url: str
+    commit: str | None
+    message: str
+
+
+@dataclass(frozen=True)
+class _Newest:
+    """The newest intent of an app, and the objects that other revisions are compared with."""
+
+    ref: AppRef
+    commit: AppCommit
+    entries: Entries
+    app: StoredApp | None
+    tenant: TenantFile | None
+    platform: PlatformFile
+    shard: str
+
+
+class Rollouts:
+    """Answers from git, the publisher's holds and the cluster's observations."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  (what an answer is put together from)
+        self,
+        repo: GitopsRepo,
+        intents: Intents,
+        history: History,
+        publisher: Publisher,
+        cluster: Cluster,
+        store: Store,
+        apps_origin: str,
+    ) -> None:
+        self._repo = repo
+        self._intents = intents
+        self._history = history
+        self._publisher = publisher
+        self._cluster = cluster
+        self._store = store
+        self._apps_origin = apps_origin
+        self._first: OrderedDict[tuple[AppRef, str], str] = OrderedDict()
+        self._carried: OrderedDict[tuple[AppRef, str, str], bool] = OrderedDict()
+
+    def url(self, ref: AppRef) -> str:
+        """The app's public address."""
+        return f"{self._apps_origin}{app_path(ref)}/"
+
+    async def overviews(self, apps: Sequence[StoredApp]) -> list[Overview]:
+        """The apps with their state and last use."""
+        used = await self._store.last_activity([app.ref for app in apps])
+        found = []
+        for app in apps:
+            status = await self.status(app.ref)
+            last = max(used.get(app.ref, app.deployed_at), app.deployed_at)
+            found.append(Overview(app, status.url, status.status, last, expires_at=None))
+        return found
+
+    async def progress(self, ref: AppRef) -> Progress:
+        """How far the app's newest intent has come; raises NotFound for no app of this tenant."""
+        return (await self._look(ref))[1]
+
+    async def status(self, ref: AppRef) -> Running:
+        """What runs of the app, whichever version that is; raises NotFound."""
+        newest, _, status = await self._look(ref)
+        commit = await self._commit_of(newest, status.intent)
+        return Running(status.status, status.ready, self.url(ref), commit, status.message)
+
+    async def follow(self, ref: AppRef) -> AsyncIterator[Progress]:
+        """Progress of the intent that is the newest now, at every change until it ended."""
+        changes = aiter(self._cluster.changes(ref))
+        commit: str | None = None
+        told: Progress | None = None
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_AGAIN):
+                    await anext(changes)
+            except TimeoutError:
+                changes = aiter(self._cluster.changes(ref))
+            shown = await self.progress(ref)
+            commit = commit or shown.commit
+            if shown.commit != commit and told is not None:
+                shown = _superseded(told, shown.commit)
+            if shown != told:
+                yield shown
+                told = shown
+            if shown.stage in _ENDED:
+                return
+
+    async def _look(self, ref: AppRef) -> tuple[_Newest, Progress, RunStatus]:
+        newest = await self._newest(ref)
+        intent = await self._intent(newest)
+        seen = await self._cluster.observe(ref)
+        reached = Reached(
+            fetched=await self._carries(newest, intent.published, seen.shard.fetched),
+            attempted=await self._carries(newest, intent.published, seen.shard.attempted),
+            applied=await self._carries(newest, intent.published, seen.shard.applied),
+        )
+        shown = progress(intent, reached, seen, datetime.now(UTC))
+        return newest, shown, run_status(intent, shown, seen)
+
+    async def _newest(self, ref: AppRef) -> _Newest:
+        tip = await self._intents.indexed_tip()
+        commits = await self._history.newest(ref)
+        if not commits:
+            raise NotFound(
+                f"There is no app {ref.app_id[:60]!r} among your apps.", code="app_not_found"
+            )
+        platform = await self._intents.platform(tip)
+        return _Newest(
+            ref,
+            commits[0],
+            await self._intents.entries(tip, platform, ref),
+            await self._intents.find(tip, platform, ref),
+            await self._intents.tenant(tip, platform, ref.user_id),
+            platform,
+            shard_of(ref.user_id, platform.shard_digits),
+        )
+
+    async def _intent(self, newest: _Newest) -> Intent:
+        published = await self._published(newest)
+        info = await self._repo.info(published) if published else None
+        intent = Intent(
+            commit=newest.commit.commit,
+            committed_at=newest.commit.at,
+            digest=None,
+            wanted="gone",
+            published=published,
+            published_at=info.at if info else None,
+            waiting=self._publisher.waiting(newest.shard),
+            app_id=newest.ref.app_id,
+        )
+        hold = self._publisher.holds(newest.shard).get(newest.ref)
+        if hold:
+            first = hold.first
+            line = first.line if first.path not in ("app.yaml", "tenant.yaml") else None
+            intent = replace(
+                intent, hold=Hold(first.code, first.message, first.hint, first.path, line)
+            )
+        app = newest.app
+        if app is None:
+            return intent
+        entries = newest.entries
+        file = app.file
+        block = newest.tenant.stops(newest.ref.app_id) if newest.tenant else None
+        return replace(
+            intent,
+            digest=_digest(file, entries),
+            wanted="running" if file is None or file.state == "running" else "stopped",
+            blocked=f"Stopped by {block.by}: {block.reason}" if block else None,
+        )
+
+    async def _published(self, newest: _Newest) -> str | None:
+        """The first shard commit that carries the intent; None while there is none."""
+        key = (newest.ref, newest.commit.commit)
+        if key in self._first:
+            return self._first[key]
+        found: str | None = None
+        at = await self._repo.head(shard_branch(newest.shard))
+        while at and await self._is_published(newest, at):
+            found = at
+            info = await self._repo.info(at)
+            at = info.parent if info else None
+        if found:
+            _keep(self._first, key, found)
+        return found
+
+    async def _is_published(self, newest: _Newest, at: str) -> bool:
+        info = await self._repo.info(at)
+        source = source_commit(info.message) if info else None
+        if source is None or await self._entries_at(newest.ref, at) != newest.entries:
+            return False
+        if await self._repo.is_ancestor(newest.commit.commit, source):
+            return True
+        # A commit that changed nothing of what is published: it stood there before.
+        before = await self._intents.entries(source, newest.platform, newest.ref)
+        return before == newest.entries
+
+    async def _entries_at(self, ref: AppRef, revision: str) -> Entries:
+        names = await self._repo.children(revision, f"{ref.user_id}/{ref.app_id}")
+        return entries_of({name: entry.id for name, entry in names.items()})
+
+    async def _carries(self, newest: _Newest, published: str | None, revision: str | None) -> bool:
+        """Whether a shard commit is the first that carries the intent, or a later one with it."""
+        if published is None or revision is None:
+            return False
+        key = (newest.ref, newest.commit.commit, revision)
+        if key not in self._carried:
+            answer = (
+                await self._repo.is_ancestor(published, revision)
+                and await self._entries_at(newest.ref, revision) == newest.entries
+            )
+            _keep(self._carried, key, answer)
+        return self._carried[key]
+
+    async def _commit_of(self, newest: _Newest, digest: str | None) -> str | None:
+        """The newest commit of the app whose intent has this digest."""
+        if digest is None:
+            return None
+        for commit in await self._history.newest(newest.ref, _MAX_BACK):
+            if await self._digest_at(newest.ref, newest.platform, commit.commit) == digest:
+                return commit.commit
+        return None
+
+    async def _digest_at(self, ref: AppRef, platform: PlatformFile, commit: str) -> str | None:
+        entries = await self._intents.entries(commit, platform, ref)
+        return _digest(await self._intents.file(entries), entries)
+
+
+def _digest(file: AppFile | None, entries: Entries) -> str | None:
+    if file is None:
+        return None
+    return intent_digest(file, entries.code, entries.overlay, entries.secrets)
+
+
+def _keep(cache: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    cache[key] = value
+    while len(cache) > _KEPT:
+        cache.popitem(last=False)
+
+
+def _superseded(told: Progress, commit: str) -> Progress:
+    """How a followed intent ended when a newer one of its app was accepted first."""
+    stages = tuple(
+        s if s.state in ("done", "skipped") else replace(s, state="skipped") for s in told.stages
+    )
+    message = f"Superseded by {commit[:7]} before it went live."
+    return replace(told, stage="superseded", message=message, stages=stages, error=None)

@@ -1,0 +1,97 @@
+"""All between a request and the shard branch, for real: git, the check, kustomize, SQLite."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from api.checking import IntentCheck
+from api.clients.commit_index import CommitIndex
+from api.clients.git_trees import Edit
+from api.clients.gitops_repo import Change, GitopsRepo
+from api.clients.kustomize import Kustomize
+from api.clients.source_checker import SourceChecker
+from api.clients.sqlite import SqliteDatabase
+from api.clients.sqlite_store import SqliteStore
+from api.clients.store import Account
+from api.composition import Composer
+from api.deployments import Deployments
+from api.domain.commit_message import Person
+from api.domain.drafts import AppDraft
+from api.domain.manifests import RenderSettings, Templates
+from api.domain.names import AppRef, shard_of
+from api.domain.publication import Hold
+from api.domain.repo_layout import app_folder
+from api.domain.rollout import LiveVersion
+from api.history import History
+from api.intents import Intents, StoredApp
+from api.publishing import Publisher
+
+HELLO = "from fastapi import FastAPI\n\napp = FastAPI()\n"
+FORBIDDEN = "import os\n" + HELLO
+
+
+@dataclass
+class Stack:
+    """The use cases on a repository of their own, and short ways to ask git."""
+
+    repo: GitopsRepo
+    history: History
+    intents: Intents
+    check: IntentCheck
+    publisher: Publisher
+    deployments: Deployments
+    live: dict[AppRef, LiveVersion]
+    poked: list[str] = field(default_factory=list)
+
+    async def deploy(self, user: Account, name: str = "One", code: str = HELLO) -> StoredApp:
+        return await self.deployments.create(user, AppDraft(name=name, code=code), "r")
+
+    async def by_hand(self, edits: Mapping[str, Edit]) -> str:
+        """A commit by a person, as their push would leave it."""
+        change = Change(dict(edits), "By hand\n", Person("Eve", "eve@example.org"))
+        return await self.repo.commit("main", change)
+
+    async def published(self, ref: AppRef) -> dict[str, bytes]:
+        return await self.repo.files(await self.tip(ref), f"{ref.user_id}/{ref.app_id}")
+
+    async def tip(self, ref: AppRef) -> str:
+        tip = await self.repo.head(f"flux/{shard_of(ref.user_id, 2)}")
+        assert tip
+        return tip
+
+    def hold(self, ref: AppRef) -> Hold | None:
+        return self.publisher.holds(shard_of(ref.user_id, 2)).get(ref)
+
+    async def look(self) -> None:
+        await self.publisher.look()
+
+
+def folder(ref: AppRef) -> str:
+    """The app's folder on main."""
+    return app_folder(ref, 2)
+
+
+def account(user_id: str) -> Account:
+    return Account(user_id, f"name-{user_id}", f"{user_id}@example.org", "", datetime.now(UTC))
+
+
+def make_stack(repo: GitopsRepo, database: SqliteDatabase, sources: SourceChecker) -> Stack:
+    """A replica of the api, so to speak."""
+    live: dict[AppRef, LiveVersion] = {}
+    poked: list[str] = []
+    templates = Templates.load()
+    settings = RenderSettings(runner_image="registry.example.org/runner:1")
+    history = History(repo, CommitIndex(database))
+    intents = Intents(repo, history)
+    check = IntentCheck(sources, Kustomize(), templates, settings)
+
+    async def seen_live(ref: AppRef) -> LiveVersion | None:
+        return live.get(ref)
+
+    async def poke(shards) -> None:
+        poked.extend(shards)
+
+    composer = Composer(repo, intents, history, check, seen_live, templates, settings)
+    publisher = Publisher(repo, intents, composer, poke)
+    deployments = Deployments(repo, intents, check, publisher, SqliteStore(database), 3)
+    return Stack(repo, history, intents, check, publisher, deployments, live, poked)
