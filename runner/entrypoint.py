@@ -17,7 +17,6 @@ from learner_code import NoApp, copy_files, load_app, make_importable
 from probes import Health, start_probes
 
 COLLECT_AFTER = gc.get_threshold()
-STOP_SECONDS = 8  # from the request to stop to the end of the process, at most
 
 
 class Ending(Exception):
@@ -69,12 +68,12 @@ def run(environment: Environment) -> int:
     gc.set_threshold(*COLLECT_AFTER)
     fronts.adapt(app, environment.workdir)
     front = fronts.Front(app, environment)
-    server = servers.make_server(front, health)
+    server = servers.make_server(front, health, environment.stop_seconds)
 
     def stop(number: int, frame: FrameType | None) -> None:
         if not server.should_exit:
             signal.signal(signal.SIGALRM, stop_by_force)
-            signal.alarm(STOP_SECONDS)
+            signal.alarm(environment.stop_seconds)
         server.handle_exit(number, frame)
 
     signal.signal(signal.SIGTERM, stop)
@@ -93,6 +92,8 @@ def run(environment: Environment) -> int:
 def load(entrypoint: str, files: frozenset[str]) -> Any:
     """The learner's `app`. Raises Ending, with the reason printed, when there is none."""
     try:
+        if entrypoint not in files:
+            raise NoApp(f"There is no file {entrypoint} to take `app` from.")  # noqa: TRY301 - here
         return load_app(entrypoint)
     except NoApp as error:
         failure.print_failure(str(error), entrypoint)
@@ -125,11 +126,7 @@ def leave_imports_to_learner() -> None:
 def stop_by_force(number: int, frame: FrameType | None) -> None:
     """End at once: something of the app went on although it was asked to stop."""
     del number, frame
-    print(
-        f"fastapi-platform: still busy {STOP_SECONDS} s after the request to stop; ended.",
-        file=sys.stderr,
-        flush=True,
-    )
+    print("fastapi-platform: ended by force, still busy.", file=sys.stderr, flush=True)
     os._exit(failure.NOT_CLEAN)
 
 

@@ -24,6 +24,7 @@ class Environment:
     port: int = 8000  # the app
     probe_port: int = 8001  # /ready and /live
     trusted: str = "127.0.0.1,::1"  # whose forwarded headers count: addresses, networks or `*`
+    stop_seconds: int = 8  # from the request to stop to the end of the process, at most
     parent_fd: int | None = None  # a pipe: when it closes, its other end died, and so do we
 
 
@@ -51,6 +52,7 @@ def take_environment(variables: MutableMapping[str, str] = os.environ) -> Enviro
         port=_number(given, "port", default.port),
         probe_port=_number(given, "probe_port", default.probe_port),
         trusted=given.get("trusted", default.trusted),
+        stop_seconds=max(1, _number(given, "stop_seconds", default.stop_seconds)),
         parent_fd=_number(given, "parent_fd", 0) if "parent_fd" in given else None,
     )
 

@@ -1,6 +1,7 @@
 """What stands between the router and the learner's app: prefix, forwarded host, one log line."""
 
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -9,6 +10,8 @@ from typing import Any, TextIO
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from environment import Environment
+
+logger = logging.getLogger("uvicorn.error")
 
 PROBE_HEADER = (b"fastapi-platform-probe", b"1")
 MAX_LOGGED_PATH = 300
@@ -70,6 +73,12 @@ class Front(ProxyHeadersMiddleware):
 
         try:
             await self.learners(scope, receive, watched)
+        except Exception:
+            if scope["type"] != "http" or not line.written:
+                raise  # uvicorn answers 500, or closes what was begun
+            # The answer is complete (Starlette sends the 500 and raises all the same), so the
+            # connection stays in step: closing it would fail the router's next request on it.
+            logger.exception("Exception in ASGI application")
         finally:
             line.write()
 
@@ -98,7 +107,8 @@ class Front(ProxyHeadersMiddleware):
         for index, part in enumerate(parts):
             name, equals, path = part.partition(b"=")
             if name.strip().lower() == b"path":
-                parts[index] = name + equals + (self._path(path.strip()).rstrip(b"/"))
+                path = path.strip()
+                parts[index] = name + equals + (self.root if path == b"/" else self._path(path))
         return b";".join(parts)
 
     def _path(self, path: bytes) -> bytes:

@@ -18,8 +18,8 @@ from probes import Health
 #: Longer than the router keeps an idle connection (Traefik: 90 s), so that it never sends a
 #: request on one that is being closed here.
 KEEP_ALIVE_SECONDS = 100
-#: Requests and WebSockets that are open at the end get this long; then they are cancelled.
-DRAIN_SECONDS = 5
+#: Of the time to stop, what open requests leave for the app's own shutdown.
+SHUTDOWN_SECONDS = 3
 
 
 def websocket_protocol(**arguments: Any) -> Any:
@@ -65,7 +65,7 @@ class AppServer(uvicorn.Server):
         yield
 
 
-def make_server(front: Front, health: Health) -> AppServer:
+def make_server(front: Front, health: Health, stop_seconds: int) -> AppServer:
     """A server with one worker on asyncio; its sockets are given when it runs."""
     config = uvicorn.Config(
         front,
@@ -80,7 +80,7 @@ def make_server(front: Front, health: Health) -> AppServer:
         forwarded_allow_ips="",
         root_path=front.root.decode("ascii"),
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=max(1, stop_seconds - SHUTDOWN_SECONDS),
     )
     return AppServer(config, health)
 

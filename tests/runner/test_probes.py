@@ -1,0 +1,127 @@
+"""The runner's own port tells the truth, whatever the learner's code does."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+import httpx2
+import pytest
+
+from runner.probes import SILENT_SECONDS, STUCK_SECONDS, Health
+from tests.runner.running import Running
+
+Start = Callable[..., Running]
+WAITING_STARTUP = """
+import asyncio, os
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+
+@asynccontextmanager
+async def lifespan(app):
+    while not os.path.exists("go"):
+        await asyncio.sleep(0.01)
+    yield
+
+app = FastAPI(lifespan=lifespan)
+"""
+WAITING_IMPORT = """
+import os, time
+from fastapi import FastAPI
+
+while not os.path.exists("go"):
+    time.sleep(0.01)
+app = FastAPI()
+"""
+BLOCKING = """
+import os, time
+from fastapi import FastAPI
+
+app = FastAPI()
+
+@app.get("/block")
+async def block():
+    open("blocked", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.01)
+
+@app.get("/broken")
+def broken():
+    return 1 / 0
+"""
+
+
+def eventually(look: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not look():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def probe_answers(running: Running) -> bool:
+    try:
+        return running.probe("/live").status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("code", [WAITING_STARTUP, WAITING_IMPORT], ids=["startup", "import"])
+def test_app_is_alive_but_not_ready_before_its_startup_is_done(start: Start, code: str) -> None:
+    running = start(code)
+    eventually(lambda: probe_answers(running))
+    assert running.probe("/ready").status_code == 503
+    with pytest.raises(httpx2.ConnectError):
+        running.get("/")
+    (running.folder / "work" / "go").touch()
+    running.wait_until_ready()
+    assert running.probe("/ready").json()["intent"] == "0123abcd"
+    assert running.get("/health").status_code == 200
+
+
+def test_blocked_event_loop_does_not_kill_the_app(start: Start) -> None:
+    running = start(BLOCKING).wait_until_ready()
+    blocking = threading.Thread(target=running.get, args=("/block",))
+    blocking.start()
+    work = running.folder / "work"
+    eventually((work / "blocked").exists)
+    eventually(lambda: running.probe("/live").json()["loop_silent_seconds"] > 0)
+    assert running.probe("/live").status_code == 200
+    assert running.probe("/ready").status_code == 200
+    (work / "go").touch()
+    blocking.join()
+    assert running.get("/broken").status_code == 500
+    assert running.probe("/ready").status_code == 200
+
+
+def test_long_silence_is_not_ready_and_a_longer_one_not_alive() -> None:
+    now = time.monotonic()
+    health = Health("i", serving=True, answered=now)
+    assert (health.answer("/ready")[0], health.answer("/live")[0]) == (200, 200)
+    health.answered = now - SILENT_SECONDS - 1
+    assert (health.answer("/ready")[0], health.answer("/live")[0]) == (503, 200)
+    health.answered = now - STUCK_SECONDS - 1
+    assert (health.answer("/ready")[0], health.answer("/live")[0]) == (503, 503)
+
+
+def test_app_mounted_at_the_root_changes_nothing(start: Start) -> None:
+    code = (
+        "from fastapi import FastAPI\nsub = FastAPI()\napp = FastAPI()\n"
+        '@sub.get("/ready")\ndef no():\n    return 1 / 0\napp.mount("/", sub)\n'
+    )
+    running = start(code).wait_until_ready()
+    assert running.get("/ready").status_code == 500
+    assert running.probe("/ready?verbose=1").status_code == 200
+
+
+def test_own_port_survives_strange_visitors(start: Start) -> None:
+    running = start().wait_until_ready()
+    assert running.probe("/else").status_code == 404
+    address = ("127.0.0.1", running.probe_port)
+    for garbage in (b"", b"\r\n", b"GET", b"\x00\xff" * 4000, b"GET /live"):
+        with socket.create_connection(address) as connection:
+            connection.sendall(garbage)
+    silent = [socket.create_connection(address) for _ in range(2)]
+    assert json.loads(running.probe("/live").text)["intent"] == "0123abcd"
+    for connection in silent:
+        connection.close()
