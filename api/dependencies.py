@@ -7,7 +7,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api import accounts, history, intents, tenants
+from api import accounts, deployments, history, intents, publishing, rollouts, tenants
+from api.clients.cluster import Cluster
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.metrics import Metrics
 from api.clients.store import Account
@@ -38,6 +39,10 @@ class Platform:
 
     settings: Settings
     records: Records
+    deployments: deployments.Deployments
+    publisher: publishing.Publisher
+    rollouts: rollouts.Rollouts
+    cluster: Cluster
     metrics: Metrics
     checks: Mapping[str, Check]  # name of the part → its readiness
 
@@ -62,6 +67,18 @@ def _intents(platform: CurrentPlatform) -> intents.Intents:
     return platform.records.intents
 
 
+def _deployments(platform: CurrentPlatform) -> deployments.Deployments:
+    return platform.deployments
+
+
+def _rollouts(platform: CurrentPlatform) -> rollouts.Rollouts:
+    return platform.rollouts
+
+
+def _cluster(platform: CurrentPlatform) -> Cluster:
+    return platform.cluster
+
+
 def _request_id() -> str:
     return request_id.get()
 
@@ -73,6 +90,9 @@ def _client_address(request: Request) -> str:
 Accounts = Annotated[accounts.Accounts, Depends(_accounts)]
 Store = Annotated[StoreProtocol, Depends(_store)]
 Intents = Annotated[intents.Intents, Depends(_intents)]
+Deployments = Annotated[deployments.Deployments, Depends(_deployments)]
+Rollouts = Annotated[rollouts.Rollouts, Depends(_rollouts)]
+ClusterView = Annotated[Cluster, Depends(_cluster)]
 #: Stands in the log, in the answer and in the commits that the request makes.
 RequestId = Annotated[str, Depends(_request_id)]
 #: The socket's peer, or what a trusted router says it forwards for.

@@ -1,7 +1,7 @@
 """The wiring: every part is made here, once, and handed to those who use it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Final
@@ -11,20 +11,32 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
 from api.accounts import Accounts
+from api.checking import IntentCheck
 from api.clients import commit_index, sqlite_store
+from api.clients.cluster import Cluster
 from api.clients.commit_index import CommitIndex
 from api.clients.gitops_repo import GitopsRepo
+from api.clients.kustomize import Kustomize
 from api.clients.metrics import Metrics
 from api.clients.passwords import Passwords
 from api.clients.rate_limits import RateLimits
+from api.clients.source_checker import SourceChecker
 from api.clients.sqlite import SqliteDatabase
 from api.clients.sqlite_store import SqliteStore
 from api.clients.store import Account
 from api.clients.tokens import Tokens, signing_keys
+from api.composition import Composer
 from api.dependencies import Check, Platform, Records
+from api.deployments import Deployments
+from api.domain.manifests import RenderSettings, Templates
+from api.errors import ClusterUnavailable
 from api.history import History
+from api.init_repo import init_repo
 from api.intents import Intents
-from api.routes import auth, pages, platform
+from api.local.cluster import LocalCluster
+from api.publishing import Publisher
+from api.rollouts import Rollouts
+from api.routes import apps, auth, packages, pages, platform
 from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
@@ -56,7 +68,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         responses=ANY_ROUTE,
     )
-    for module in (auth, platform, pages):
+    for module in (auth, apps, packages, platform, pages):
         app.include_router(module.router)
     app.router.default = pages.Editor(settings.frontend_dist)
     add_error_handlers(app)
@@ -71,12 +83,58 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Platform:
     """Open every part, in the order in which they need each other; `stack` closes them again."""
+    await asyncio.to_thread(init_repo, settings.data_dir / REPOSITORY)
     records = await stack.enter_async_context(open_records(settings))
+    kustomize = Kustomize()
+    sources = SourceChecker()
+    await sources.start()
+    stack.push_async_callback(sources.close)
+    cluster = LocalCluster(settings, records.repo, kustomize)
+    await cluster.start()
+    stack.push_async_callback(cluster.close)
+    templates = await asyncio.to_thread(Templates.load)
+    rendering = RenderSettings(
+        runner_image=settings.runner_image, max_apps=settings.max_apps_per_user
+    )
+    check = IntentCheck(sources, kustomize, templates, rendering)
+    repo, intents, history = records.repo, records.intents, records.history
+    composer = Composer(repo, intents, history, check, cluster.live, templates, rendering)
+    publisher = Publisher(repo, intents, composer, cluster.poke)
+    store, origin = records.store, settings.apps_origin
+    deployments = Deployments(repo, intents, check, publisher, store, settings.max_apps_per_user)
+    rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
+    await stack.enter_async_context(_running(publisher.watch()))
     checks: dict[str, Check] = {
-        "database": records.store.check,
-        "repository": lambda: _required(records.intents.tip()),
+        "database": store.check,
+        "repository": lambda: _required(intents.tip()),
+        "cluster": lambda: _no_problem(cluster),
     }
-    return Platform(settings=settings, records=records, metrics=metrics, checks=checks)
+    return Platform(
+        settings=settings,
+        records=records,
+        deployments=deployments,
+        publisher=publisher,
+        rollouts=rollouts,
+        cluster=cluster,
+        metrics=metrics,
+        checks=checks,
+    )
+
+
+@asynccontextmanager
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    """Work that goes on beside the requests until the platform closes."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def _no_problem(cluster: Cluster) -> None:
+    if problem := await cluster.problem():
+        raise ClusterUnavailable(problem)
 
 
 @asynccontextmanager

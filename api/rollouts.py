@@ -130,23 +130,22 @@ class Rollouts:
     async def follow(self, ref: AppRef) -> AsyncIterator[Progress]:
         """Progress of the intent that is the newest now, at every change until it ended."""
         changes = aiter(self._cluster.changes(ref))
-        commit: str | None = None
+        change = asyncio.ensure_future(anext(changes))
         told: Progress | None = None
-        while True:
-            try:
-                async with asyncio.timeout(_LOOK_AGAIN):
-                    await anext(changes)
-            except TimeoutError:
-                changes = aiter(self._cluster.changes(ref))
-            shown = await self.progress(ref)
-            commit = commit or shown.commit
-            if shown.commit != commit and told is not None:
-                shown = _superseded(told, shown.commit)
-            if shown != told:
-                yield shown
-                told = shown
-            if shown.stage in _ENDED:
-                return
+        try:
+            while told is None or told.stage not in _ENDED:
+                await asyncio.wait({change}, timeout=_LOOK_AGAIN)
+                if change.done():
+                    change.result()
+                    change = asyncio.ensure_future(anext(changes))
+                shown = await self.progress(ref)
+                if told is not None and shown.commit != told.commit:
+                    shown = _superseded(told, shown.commit)
+                if shown != told:
+                    yield shown
+                    told = shown
+        finally:
+            change.cancel()
 
     async def _look(self, ref: AppRef) -> tuple[_Newest, Progress, RunStatus]:
         newest = await self._newest(ref)
