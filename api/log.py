@@ -38,5 +38,7 @@ def configure_logging(level: str = "INFO") -> None:
             "formatters": {"line": {"()": _LineFormatter}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
             "root": {"level": level, "handlers": ["stderr"]},
+            # Says at INFO what the platform asks its own router: nobody wants to read that.
+            "loggers": {"httpx2": {"level": "WARNING"}},
         }
     )
