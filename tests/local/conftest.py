@@ -1,0 +1,207 @@
+"""A real embedded cluster over a repository whose shard branches the tests write."""
+
+import asyncio
+import contextlib
+import hashlib
+import itertools
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.clients.git_trees import Edit, Folder
+from api.clients.gitops_repo import Change, GitopsRepo, create
+from api.clients.kustomize import Kustomize
+from api.domain.commit_message import COMMITTER
+from api.domain.manifests import AppSource, RenderSettings, Templates, render_app
+from api.domain.names import AppRef, app_path, shard_of
+from api.domain.repo_layout import EMPTY_OVERLAY, AppFile, dump
+from api.domain.rollout import Observation
+from api.local.cluster import LocalCluster
+from api.settings import Settings
+
+ROOT = Path(__file__).parents[2]
+TEMPLATES = Templates.load()
+# Below those that systems give to outgoing connections, and not where the node looks for its own.
+_PORTS = itertools.count(15000 + hash(str(ROOT)) % 500)
+
+HELLO = """\
+from fastapi import FastAPI
+
+app = FastAPI()
+
+
+@app.get("/")
+def hello():
+    return {"version": %r}
+"""
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    for port in _PORTS:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                listener.bind(("127.0.0.1", port))
+                return port
+    raise AssertionError("no port is free")
+
+
+def hello(version: str) -> dict[str, str]:
+    """The smallest app."""
+    return {"user_code.py": HELLO % version}
+
+
+class World:
+    """A repository, and at times a cluster that follows it; both survive each other."""
+
+    def __init__(self, data_dir: Path, **settings: Any) -> None:
+        self.data_dir = data_dir
+        self.settings = Settings(
+            data_dir=data_dir,
+            apps_port=free_port(),
+            runner_python=ROOT / "runner/.venv/bin/python",
+            **settings,
+        )
+        create(data_dir / "repo.git", {}, {f"flux/{n:02x}": {} for n in range(256)})
+        self.repo = GitopsRepo(data_dir / "repo.git")
+        self.http = httpx2.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.settings.apps_port}", trust_env=False, timeout=10
+        )
+        self._cluster: LocalCluster | None = None
+
+    @property
+    def cluster(self) -> LocalCluster:
+        assert self._cluster is not None
+        return self._cluster
+
+    async def start(self) -> LocalCluster:
+        self._cluster = LocalCluster(self.settings, self.repo, Kustomize())
+        await self._cluster.start()
+        return self._cluster
+
+    async def stop(self) -> None:
+        if self._cluster:
+            await self._cluster.close()
+            self._cluster = None
+
+    async def publish(
+        self,
+        ref: AppRef,
+        code: Mapping[str, str],
+        *,
+        env: Mapping[str, str] | None = None,
+        running: bool = True,
+        extra: Mapping[str, bytes] | None = None,
+    ) -> str:
+        """Commit the app's rendered folder on its shard branch; the intent."""
+        edits, intent = folder(ref, code, env=env, running=running, extra=extra)
+        await self.commit(ref.user_id, {f"{ref.user_id}/{ref.app_id}": Folder(edits)})
+        return intent
+
+    async def commit(self, user_id: str, edits: Mapping[str, Edit]) -> str:
+        shard = shard_of(user_id, 2)
+        commit = await self.repo.commit(f"flux/{shard}", Change(edits, "publish", COMMITTER))
+        if self._cluster:
+            await self._cluster.poke([shard])
+        return commit
+
+    async def until(
+        self, ref: AppRef, wanted: Callable[[Observation], Any], seconds: float = 20
+    ) -> Observation:
+        """The first observation that fits; AssertionError with the last one."""
+        seen = await self.cluster.observe(ref)
+        try:
+            async with asyncio.timeout(seconds):
+                async for _ in self.cluster.changes(ref):
+                    seen = await self.cluster.observe(ref)
+                    if wanted(seen):
+                        return seen
+        except TimeoutError:
+            pass
+        raise AssertionError(f"not within {seconds} s; last seen: {seen}")
+
+    async def until_live(self, ref: AppRef, intent: str, seconds: float = 20) -> Observation:
+        """This version answers at the app's address, alone."""
+        return await self.until(
+            ref,
+            lambda seen: seen.routed_intent == intent and [p.phase for p in seen.pods] == ["ready"],
+            seconds,
+        )
+
+    async def get(self, ref: AppRef, path: str = "/", **arguments: Any) -> httpx2.Response:
+        """Ask the app at its address."""
+        return await self.http.get(f"{app_path(ref)}{path}", **arguments)
+
+
+def folder(
+    ref: AppRef,
+    code: Mapping[str, str],
+    *,
+    env: Mapping[str, str] | None = None,
+    running: bool = True,
+    extra: Mapping[str, bytes] | None = None,
+) -> tuple[dict[str, bytes | Folder], str]:
+    """What publishing puts into an app's folder, and its intent."""
+    app = AppFile(id=ref.app_id, user=ref.user_id, name="A test", env=dict(env or {}))
+    intent = hashlib.sha256(repr((sorted(code.items()), app)).encode()).hexdigest()
+    source = AppSource(app, tuple(code), (), intent)
+    files = {
+        "app.yaml": dump(app),
+        "overlay/kustomization.yaml": EMPTY_OVERLAY,
+        **{f"code/{name}": text.encode() for name, text in code.items()},
+        **render_app(
+            TEMPLATES, source, RenderSettings("runner:test"), running=running, serving=None
+        ),
+        **(extra or {}),
+    }
+    return _nested(files), intent
+
+
+def _nested(files: Mapping[str, bytes]) -> dict[str, Any]:
+    content: dict[str, Any] = {}
+    for name, data in files.items():
+        head, _, rest = name.partition("/")
+        if rest:
+            content.setdefault(head, {})[rest] = data
+        else:
+            content[head] = data
+    return {k: Folder(_nested(v)) if isinstance(v, dict) else v for k, v in content.items()}
+
+
+MakeWorld = Callable[..., Awaitable[World]]
+
+
+@pytest.fixture
+async def make_world(tmp_path: Path) -> AsyncIterator[MakeWorld]:
+    """A world with settings of one's own, its cluster running."""
+    worlds: list[World] = []
+
+    async def make(**settings: Any) -> World:
+        world = World(tmp_path / f"data{len(worlds)}", **settings)
+        worlds.append(world)
+        await world.start()
+        return world
+
+    yield make
+    for world in worlds:
+        await world.stop()
+        await world.http.aclose()
+        await world.repo.close()
+
+
+@pytest.fixture
+async def world(make_world: MakeWorld) -> World:
+    """A running embedded cluster without apps."""
+    return await make_world()
+
+
+@pytest.fixture
+def ref(request: pytest.FixtureRequest) -> Iterator[AppRef]:
+    """An app that no other test has."""
+    name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:6]
+    return AppRef(f"u{name}", f"shop-{name}")
