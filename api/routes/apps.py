@@ -138,7 +138,10 @@ async def deploy_status(ref: Ref, rollouts: Rollouts) -> DeployStatus:
     return DeployStatus.model_validate(await rollouts.progress(ref), from_attributes=True)
 
 
-@router.get("/{app_id}/events", responses=_OWN | _STREAM, response_class=EventStream)
+# The status is said, because OpenAPI cannot be made from a response class without one.
+@router.get(
+    "/{app_id}/events", status_code=200, responses=_OWN | _STREAM, response_class=EventStream
+)
 async def events(ref: Ref, rollouts: Rollouts) -> EventStream:
     """The same as deploy-status, as events named `status`, until live, failed or superseded."""
     await rollouts.progress(ref)  # not found is an answer, not an event
