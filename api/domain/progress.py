@@ -162,7 +162,9 @@ def _told(
     kept = " The version before keeps serving." if _older(intent, observation) else ""
     message = step.detail + kept
     if step.failure is None:
-        return Progress(name, percent, message, intent.commit, stages)
+        # `live` means that it is over; what still waits for its address is starting.
+        active: StageName = "starting" if name == "live" else name
+        return Progress(active, percent, message, intent.commit, stages)
     failure = step.failure
     error = DeployError(
         name, failure.reason, failure.message, failure.hint, failure.path, failure.line
