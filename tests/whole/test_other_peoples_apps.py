@@ -52,7 +52,7 @@ def test_every_route_answers_404_to_a_stranger(product: Product, people):
         theirs = ask(stranger, method, path, app_id)
         nobodys = ask(stranger, method, path, "no-such-app")
         assert theirs.status_code == 404, f"{method} {path}: {theirs.status_code}"
-        assert theirs.json()["error"]["code"] == "not_found", f"{method} {path}"
+        assert theirs.json()["error"]["code"] == "app_not_found", f"{method} {path}"
         said = theirs.text.replace(app_id, "…"), nobodys.text.replace("no-such-app", "…")
         assert said[0] == said[1], f"{method} {path} tells that the app exists"
     assert owner.ok("GET", f"/api/apps/{app_id}")["name"] == "Private"
