@@ -10,11 +10,41 @@ from api.domain.source_walk import Handler, Walk
 
 #: Names whose subscript holds types, where Pydantic and FastAPI evaluate text.
 _GENERIC: Final = frozenset(
-    """
-    Optional Union List Dict Set FrozenSet Tuple Type Sequence Iterable Iterator Mapping Callable
-    Annotated ClassVar Final Awaitable Coroutine AsyncIterator Generator AsyncGenerator Deque
-    Required NotRequired ReadOnly InitVar Mapped list dict set frozenset tuple type
-    """.split()
+    [
+        "Optional",
+        "Union",
+        "List",
+        "Dict",
+        "Set",
+        "FrozenSet",
+        "Tuple",
+        "Type",
+        "Sequence",
+        "Iterable",
+        "Iterator",
+        "Mapping",
+        "Callable",
+        "Annotated",
+        "ClassVar",
+        "Final",
+        "Awaitable",
+        "Coroutine",
+        "AsyncIterator",
+        "Generator",
+        "AsyncGenerator",
+        "Deque",
+        "Required",
+        "NotRequired",
+        "ReadOnly",
+        "InitVar",
+        "Mapped",
+        "list",
+        "dict",
+        "set",
+        "frozenset",
+        "tuple",
+        "type",
+    ]
 )
 #: Calls whose text arguments are evaluated as types.
 _TYPE_CALLS: Final = frozenset(
@@ -28,7 +58,7 @@ _INTERESTING: Final = (
     source_modules.ATTRIBUTES
     | source_names.ATTRIBUTES
     | source_names.OBJECT_NAMES
-    | frozenset({"mro"})
+    | frozenset({"mro", "request"})
     | frozenset(name.rpartition(".")[2] for name in source_imports.LEADS_OUT)
 )
 
@@ -55,8 +85,7 @@ def _attribute(walk: Walk, node: ast.Attribute) -> None:
         facts.bases.append((value, walk.scope))
         return
     if type(value) is ast.Attribute and value.attr == "__class__":
-        if attr in source_names.AFTER_CLASS or not (attr[:2] == "__" or attr == "mro"):
-            facts.class_in_passing.add(value)
+        facts.class_in_passing.add(value)  # what follows is judged by itself
     walk.stack.append(value)
 
 

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from api.domain.source_entrypoint import always
+from api.domain.source_conditions import always
 from api.domain.source_resolve import Project
 from api.domain.source_scopes import Facts, Scope
 from api.domain.source_text import Diagnostic, Source

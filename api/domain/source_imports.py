@@ -121,12 +121,26 @@ ALLOWED: Final[Mapping[str, AllowedModule]] = {
 
 #: Submodules of allowed modules that reach files, processes, servers or the import system.
 LEADS_OUT: Final = frozenset(
-    """
-    asyncio.base_subprocess asyncio.subprocess asyncio.unix_events asyncio.windows_events
-    asyncio.windows_utils concurrent.futures.process fastapi.cli http.server jinja2.bccache
-    jinja2.compiler json.tool logging.config passlib.apache pydantic.mypy pydantic.v1.mypy
-    uvicorn.importer uvicorn.supervisors uvicorn.workers
-    """.split()
+    [
+        "asyncio.base_subprocess",
+        "asyncio.subprocess",
+        "asyncio.unix_events",
+        "asyncio.windows_events",
+        "asyncio.windows_utils",
+        "concurrent.futures.process",
+        "fastapi.cli",
+        "http.server",
+        "jinja2.bccache",
+        "jinja2.compiler",
+        "json.tool",
+        "logging.config",
+        "passlib.apache",
+        "pydantic.mypy",
+        "pydantic.v1.mypy",
+        "uvicorn.importer",
+        "uvicorn.supervisors",
+        "uvicorn.workers",
+    ]
 )
 
 #: What to use instead of a module that learners often reach for.
@@ -165,15 +179,39 @@ INSTEAD: Final[Mapping[str, str]] = {
 PYTHON: Final = frozenset(sys.stdlib_module_names)
 #: Names at the top of the runner's import path that a learner's file must not hide.
 _RUNNER_MODULES: Final = frozenset(
-    """
-    annotated_doc anyio argon2 bcrypt certifi cffi click dns dotenv gridfs h11 httpcore httptools
-    idna libpass markupsafe opentelemetry pydantic_core pycparser python_multipart sqlalchemy
-    typing_inspection uvloop websockets yaml
-    """.split()
+    [
+        "annotated_doc",
+        "anyio",
+        "argon2",
+        "bcrypt",
+        "certifi",
+        "cffi",
+        "click",
+        "dns",
+        "dotenv",
+        "gridfs",
+        "h11",
+        "httpcore",
+        "httptools",
+        "idna",
+        "libpass",
+        "markupsafe",
+        "opentelemetry",
+        "pydantic_core",
+        "pycparser",
+        "python_multipart",
+        "sqlalchemy",
+        "typing_inspection",
+        "uvloop",
+        "websockets",
+        "yaml",
+    ]
 )
 # `test` is Python's own test suite, which no app needs; `test.py` is what learners call theirs.
 _NOBODY_NEEDS: Final = frozenset({"test", "this", "antigravity"})
-_LOCKED: Final = re.compile(r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.M)
+_LOCKED: Final = re.compile(
+    r"^([A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?==([^\s;\\]+)", re.MULTILINE
+)
 
 
 def is_allowed(module: str, additional: Collection[str] = ()) -> bool:

@@ -38,13 +38,46 @@ BUILTINS: Final[Mapping[str, str]] = {
 }
 #: Attributes that lead to the interpreter from any object.
 ATTRIBUTES: Final = frozenset(
-    """
-    __subclasses__ __globals__ __code__ __builtins__ __mro__ __bases__ __base__ __closure__
-    __self__ __loader__ __spec__ __import__ __reduce__ __reduce_ex__ __objclass__ __build_class__
-    __func__ cell_contents func_globals func_code tb_frame f_globals f_locals f_builtins f_back
-    f_code gi_frame gi_code cr_frame cr_code ag_frame ag_code co_code co_consts
-    subprocess_exec subprocess_shell enable_load_extension load_extension
-    """.split()
+    [
+        "__subclasses__",
+        "__globals__",
+        "__code__",
+        "__builtins__",
+        "__mro__",
+        "__bases__",
+        "__base__",
+        "__closure__",
+        "__self__",
+        "__loader__",
+        "__spec__",
+        "__import__",
+        "__reduce__",
+        "__reduce_ex__",
+        "__objclass__",
+        "__build_class__",
+        "__func__",
+        "cell_contents",
+        "func_globals",
+        "func_code",
+        "tb_frame",
+        "f_globals",
+        "f_locals",
+        "f_builtins",
+        "f_back",
+        "f_code",
+        "gi_frame",
+        "gi_code",
+        "cr_frame",
+        "cr_code",
+        "ag_frame",
+        "ag_code",
+        "co_code",
+        "co_consts",
+        "subprocess_exec",
+        "subprocess_shell",
+        "enable_load_extension",
+        "load_extension",
+    ]
 )
 #: `x.__class__` is everyday code when one of these follows, or when it is called or compared.
 AFTER_CLASS: Final = frozenset({"__name__", "__qualname__", "__doc__", "__module__"})
@@ -52,10 +85,14 @@ AFTER_CLASS: Final = frozenset({"__name__", "__qualname__", "__doc__", "__module
 MODULE_ATTRIBUTES: Final = frozenset({"__dict__", "__path__", "__getattribute__"})
 #: Functions that take the name of an attribute as text.
 BY_NAME: Final = frozenset(
-    """
-    builtins.getattr builtins.setattr builtins.delattr builtins.hasattr
-    operator.attrgetter operator.methodcaller
-    """.split()
+    [
+        "builtins.getattr",
+        "builtins.setattr",
+        "builtins.delattr",
+        "builtins.hasattr",
+        "operator.attrgetter",
+        "operator.methodcaller",
+    ]
 )
 #: Methods that take the name of an attribute as text.
 METHODS_BY_NAME: Final = frozenset(

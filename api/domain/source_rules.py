@@ -18,8 +18,9 @@ _USE_FIELDS: Final = (
     "Use the object's own fields and methods; `type(x)` gives its class, `type(x).__name__` the "
     "name."
 )
-# The path of attributes in a replacement field, as in `{0.__class__.__init__}` or `{x[0].y}`.
-_FIELD: Final = re.compile(r"\{[^{}!:]*?[.\[]\s*(__\w+)(\.\w+)?")
+# A replacement field up to its conversion or format, and the dunder attributes on its path.
+_FIELD: Final = re.compile(r"(?<!\{)(?:\{\{)*\{([^{}!:]+)")
+_DUNDER: Final = re.compile(r"[.\[]\s*(__\w+)(?=\.?(\w*))")
 _STATIC: Final = frozenset(vars(builtins))
 
 
@@ -245,9 +246,11 @@ class Rules:
                 statement, "names", ()
             ):
                 continue
-            if binding.how == "unknown":
+            if not isinstance(statement, _BINDS_ALWAYS) or binding.how == "unknown":
                 return False
             end = (statement.end_lineno, statement.end_col_offset)
+            if isinstance(statement, ast.With):
+                end = (statement.body[0].lineno, statement.body[0].col_offset)
             start = (statement.lineno, statement.col_offset)
             here = (use.lineno, use.col_offset)
             if end <= here:
@@ -277,12 +280,8 @@ class Rules:
 
     def _texts(self) -> Iterator[Diagnostic]:
         for text in self.facts.texts:
-            for match in _FIELD.finditer(text.value):
-                name, after = match.groups()
-                harmless = name == "__class__" and (after or "")[1:] in source_names.AFTER_CLASS
-                if source_names.refused_attribute(name) and not harmless:
-                    yield self._interpreter(text, name)
-                    break
+            if (name := _refused_in(text.value)) is not None:
+                yield self._interpreter(text, name)
         for pattern in self.facts.patterns:
             for name, value in zip(pattern.kwd_attrs, pattern.kwd_patterns, strict=True):
                 if source_names.refused_attribute(name):
@@ -341,10 +340,21 @@ class Rules:
         if isinstance(node, ast.Constant):
             return  # seen with the texts
         text = self.project.text(node, scope)
-        for match in _FIELD.finditer(text or ""):
-            if source_names.refused_attribute(match.group(1)):
-                yield self._interpreter(node, match.group(1))
-                return
+        if text is None or any(text == known.value for known in self.facts.texts):
+            return
+        if (name := _refused_in(text)) is not None:
+            yield self._interpreter(node, name)
+
+
+def _refused_in(template: str) -> str | None:
+    """The first attribute in the fields of a format that leads to the interpreter."""
+    for field in _FIELD.finditer(template):
+        for name, after in _DUNDER.findall(field.group(1)):
+            if source_names.refused_attribute(name) and not (
+                name == "__class__" and after in source_names.AFTER_CLASS
+            ):
+                return str(name)
+    return None
 
 
 def _parts(node: Any) -> Iterator[Any]:
@@ -366,4 +376,14 @@ def _is_module(name: str) -> bool:
     return name in source_imports.ALLOWED or name in _WITH_WAYS_OUT
 
 
+_BINDS_ALWAYS: Final = (
+    ast.Assign,
+    ast.AnnAssign,
+    ast.Import,
+    ast.ImportFrom,
+    ast.FunctionDef,
+    ast.AsyncFunctionDef,
+    ast.ClassDef,
+    ast.With,
+)
 _WITH_WAYS_OUT: Final = frozenset(module for module, _ in source_modules.LEADS_TO)

@@ -1,9 +1,11 @@
 """A file's bytes as text, and places in it: what every diagnostic is made of."""
 
 import ast
+import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
+_LAST_NAME: Final = re.compile(r"\w+$")
 Severity = Literal["error", "warning"]
 
 
@@ -46,7 +48,7 @@ class Source:
             return min(offset, len(text)) + 1
         return len(text.encode()[:offset].decode(errors="ignore")) + 1
 
-    def at(  # noqa: PLR0913  (the fields of a diagnostic)
+    def at(
         self, node: Any, code: str, message: str, hint: str, *, severity: Severity = "error"
     ) -> Diagnostic:
         """Say something about a node of the syntax tree; only its first line is marked."""
@@ -61,10 +63,11 @@ class Source:
         """Say something about the name after the dot."""
         end_line = node.end_lineno or node.lineno
         end = self.column(end_line, node.end_col_offset or 0)
-        name = self.lines[end_line - 1][: end - 1] if end_line <= len(self.lines) else ""
-        if not name.endswith(node.attr):  # inside the text of an annotation
+        before = self.lines[end_line - 1][: end - 1] if end_line <= len(self.lines) else ""
+        name = _LAST_NAME.search(before)  # as written: Python reads `ｏｓ` as `os`
+        if name is None:  # inside the text of an annotation
             return self.at(node, code, message, hint)
-        start = end - len(node.attr)
+        start = name.start() + 1
         return Diagnostic(self.path, end_line, start, end_line, end, "error", code, message, hint)
 
     def character(

@@ -19,8 +19,26 @@ from api.domain.source_scopes import (
 
 Handler = Callable[["Walk", Any], None]
 _LEAVES: Final = frozenset(
-    "ctx op ops id attr arg name names kind type_comment lineno level module kwd_attrs rest "
-    "conversion is_async simple".split()
+    [
+        "ctx",
+        "op",
+        "ops",
+        "id",
+        "attr",
+        "arg",
+        "name",
+        "names",
+        "kind",
+        "type_comment",
+        "lineno",
+        "level",
+        "module",
+        "kwd_attrs",
+        "rest",
+        "conversion",
+        "is_async",
+        "simple",
+    ]
 )
 _FIELDS: Final[dict[type, tuple[str, ...]]] = {
     kind: tuple(name for name in kind._fields if name not in _LEAVES)

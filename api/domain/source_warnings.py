@@ -13,10 +13,28 @@ from api.domain.source_scopes import Binding, Facts, Scope
 from api.domain.source_text import Diagnostic, Source
 
 _KNOWN: Final = frozenset(dir(builtins)) | frozenset(
-    "__file__ __path__ __annotations__ __cached__ __dict__ __class__ __module__ __qualname__ "
-    "__conditional_annotations__ exit quit copyright credits license help WindowsError".split()
+    [
+        "__file__",
+        "__path__",
+        "__annotations__",
+        "__cached__",
+        "__dict__",
+        "__class__",
+        "__module__",
+        "__qualname__",
+        "__conditional_annotations__",
+        "exit",
+        "quit",
+        "copyright",
+        "credits",
+        "license",
+        "help",
+        "WindowsError",
+    ]
 )
-_METHODS: Final = frozenset("get post put delete patch options head trace websocket".split())
+_METHODS: Final = frozenset(
+    ["get", "post", "put", "delete", "patch", "options", "head", "trace", "websocket"]
+)
 _PARAMETER: Final = re.compile(r"\{[^{}/]+?(:path)?\}")
 
 
@@ -76,7 +94,7 @@ def _unknown_members(source: Source, facts: Facts, project: Project) -> Iterator
 
 
 def _unused(source: Source, facts: Facts) -> Iterator[Diagnostic]:
-    used = {node.id for node, _ in (*facts.loads, *facts.bases)} | _exported(facts)
+    used = {node.id for node, _ in (*facts.loads, *facts.bases)} | _exported(facts) | {"app"}
     for scope in facts.scopes.values():
         if scope.kind not in ("module", "function"):
             continue

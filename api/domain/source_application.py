@@ -1,0 +1,247 @@
+"""What kind of thing an expression is: a FastAPI application, something else, or nobody knows."""
+
+import ast
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from api.domain.source_resolve import Instance, Module, Project, is_module
+from api.domain.source_scopes import Binding, Facts, Scope
+
+_FASTAPI: Final = frozenset({"fastapi.FastAPI", "fastapi.applications.FastAPI"})
+_ROUTE_METHODS: Final = frozenset(
+    [
+        "get",
+        "post",
+        "put",
+        "delete",
+        "patch",
+        "options",
+        "head",
+        "trace",
+        "websocket",
+        "websocket_route",
+        "route",
+        "api_route",
+        "middleware",
+        "on_event",
+        "exception_handler",
+    ]
+)
+Kind = Literal["application", "unknown", "other", "unbound"]
+
+
+@dataclass(frozen=True)
+class Found:
+    """One thing that `app` may be: its kind, what it is in words, and where that is said."""
+
+    kind: Kind
+    what: str = ""
+    node: Any = None
+
+
+UNKNOWN: Final = Found("unknown")
+APPLICATION: Final = Found("application")
+State = frozenset[Found]
+
+
+class Kinds:
+    """Judges expressions; what other files bind is asked through `final`."""
+
+    def __init__(self, project: Project, final: Callable[[Facts, str], State]) -> None:
+        self.project = project
+        self.final = final
+
+    def of(self, value: Any, scope: Scope, *, node: Any = None, depth: int = 0) -> State:
+        """What kinds of thing an expression may be."""
+        node = node if node is not None else value
+        if depth > 20:  # noqa: PLR2004  (names of names of names: nobody writes so many)
+            return frozenset({UNKNOWN})
+        if isinstance(value, ast.Call):
+            return self._called(value, scope, node, depth)
+        if isinstance(value, ast.NamedExpr):
+            return self.of(value.value, scope, node=node, depth=depth + 1)
+        if isinstance(value, ast.IfExp):
+            parts: list[Any] = [value.body, value.orelse]
+        elif isinstance(value, ast.BoolOp):
+            parts = list(value.values)
+        elif isinstance(value, ast.Name):
+            return self._named(value, scope, node, depth)
+        elif isinstance(value, ast.Attribute):
+            states = [self._valued(v, node) for v in self.project.resolve(value, scope)]
+            for base in self.project.resolve(value.value, scope):
+                if isinstance(base, Module):
+                    return self.member(base.name, value.attr, node)
+            return frozenset(states) or frozenset({UNKNOWN})
+        else:
+            what = _DISPLAYS.get(type(value))
+            if isinstance(value, ast.Constant):
+                what = f"`{value.value!r}`"[:60]
+            return frozenset({Found("other", what, node) if what else UNKNOWN})
+        return union(self.of(part, scope, node=node, depth=depth + 1) for part in parts)
+
+    def _called(self, value: ast.Call, scope: Scope, node: Any, depth: int) -> State:
+        found: set[Found] = set()
+        for function in self.project.resolve(value.func, scope):
+            if isinstance(function, str):
+                found.add(self._made_outside(function, node))
+            elif isinstance(function, Module):
+                found.add(Found("other", "a call of a module", node))
+            elif isinstance(function, Scope) and function.kind == "class":
+                found.add(self._valued(Instance(function), node))
+            elif isinstance(function, Scope):
+                found |= self._returned(function, node, depth)
+            else:
+                found.add(UNKNOWN)
+        return frozenset(found) or frozenset({UNKNOWN})
+
+    def _returned(self, function: Scope, node: Any, depth: int) -> State:
+        name = getattr(function.node, "name", "the function")
+        if isinstance(function.node, ast.AsyncFunctionDef):
+            return frozenset({Found("other", f"what the `async` function `{name}` gives", node)})
+        if function.node in function.facts.generators:
+            return frozenset({Found("other", f"what the generator `{name}` gives", node)})
+        if getattr(function.node, "decorator_list", None):
+            return frozenset({UNKNOWN})
+        returned = function.facts.returns.get(function.node, ())
+        if not returned:
+            what = f"nothing: `{name}` has no `return app`, so it gives `None`"
+            return frozenset({Found("other", what, node)})
+        return union(self.of(value, scope, node=node, depth=depth + 1) for value, scope in returned)
+
+    def _named(self, value: ast.Name, scope: Scope, node: Any, depth: int) -> State:
+        found = scope.find(value.id)
+        if found is None:
+            return frozenset({UNKNOWN})
+        owner, bindings = found
+        return union(self._bound(binding, owner, node, depth) for binding in bindings)
+
+    def _bound(self, binding: Binding, owner: Scope, node: Any, depth: int) -> State:
+        if binding.how == "value":
+            return self.of(binding.value, binding.scope or owner, node=node, depth=depth + 1)
+        if binding.how == "member":
+            return self.member(*binding.value, node)
+        if binding.how == "module":
+            return frozenset({Found("other", f"the module `{binding.value}`", node)})
+        if binding.how == "function":
+            definition = self.definition(binding.node)
+            return frozenset({Found(definition.kind, definition.what, node)})
+        if binding.how == "class":
+            return frozenset({Found("other", "a class", node)})
+        return frozenset({UNKNOWN})
+
+    def _valued(self, value: Any, node: Any) -> Found:
+        if isinstance(value, str):
+            return self._outside(value, node)
+        if isinstance(value, Instance):
+            ancestors = self._ancestors(value.of, frozenset())
+            if ancestors & _FASTAPI:
+                return APPLICATION
+            if "?" in ancestors:
+                return UNKNOWN
+            name = getattr(value.of.node, "name", "?")
+            return Found("other", f"an object of your class `{name}`", node)
+        return UNKNOWN
+
+    def _ancestors(self, scope: Scope, seen: frozenset[Scope]) -> frozenset[str]:
+        if scope in seen or not isinstance(scope.node, ast.ClassDef):
+            return frozenset()
+        if scope.node.keywords or scope.node.decorator_list:
+            return frozenset({"?"})  # a metaclass or decorator may give anything
+        names: frozenset[str] = frozenset()
+        for base in scope.node.bases:
+            values = self.project.resolve(base, scope.parent or scope)
+            if not values:
+                names |= {"?"}
+            for value in values:
+                if isinstance(value, Scope):
+                    names |= self._ancestors(value, seen | {scope})
+                else:
+                    names |= {value if isinstance(value, str) else "?"}
+        return names
+
+    def _outside(self, dotted: str, node: Any) -> Found:
+        if dotted.endswith("()"):
+            return self._made_outside(dotted[:-2], node)
+        if dotted in _FASTAPI:
+            return Found("other", "the class `FastAPI` itself (its `()` is missing)", node)
+        if is_module(dotted):
+            return Found("other", f"the module `{dotted}`", node)
+        if _is_class_name(dotted):
+            return Found("other", f"the class `{dotted}` itself", node)
+        return UNKNOWN
+
+    def _made_outside(self, function: str, node: Any) -> Found:
+        if function in _FASTAPI:
+            return APPLICATION
+        if _is_class_name(function) and "()" not in function:
+            name = function.removeprefix("builtins.")
+            article = "an" if name.rpartition(".")[2][0] in "AEIOU" else "a"
+            return Found("other", f"{article} `{name.rpartition('.')[2]}` of `{name}`", node)
+        return UNKNOWN
+
+    def definition(self, node: Any) -> Found:
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if not (isinstance(called, ast.Attribute) and called.attr in _ROUTE_METHODS):
+                return UNKNOWN
+        return Found("other", f"the function `{node.name}`", node)
+
+    def member(self, module: str | None, name: str, node: Any) -> State:
+        if module is None:
+            return frozenset({UNKNOWN})
+        if (facts := self.project.facts.get(module)) is not None:
+            found = self.final(facts, name)
+            dotted = f"{module}.{name}" if module else name
+            if all(one.kind == "unbound" for one in found):
+                if dotted in self.project.modules:
+                    return frozenset({Found("other", f"the module `{dotted}`", node)})
+                what = f"missing from `{facts.path}`, from which it is imported"
+                return frozenset({Found("other", what, node)})
+            return here(found, node, module)
+        dotted = f"{module}.{name}"
+        dotted = dotted.removeprefix(".")
+        if dotted in self.project.modules:
+            return frozenset({Found("other", f"the module `{dotted}`", node)})
+        if module in self.project.modules:
+            return frozenset({UNKNOWN})  # of a file that could not be read
+        return frozenset({self._outside(dotted, node)})
+
+
+def here(found: State, node: Any, module: str) -> State:
+    """What another file says, told at the line of this file that imports it."""
+    return frozenset(
+        Found(one.kind, f"{one.what} (in `{module}`)", node) if one.kind == "other" else one
+        for one in found
+    )
+
+
+def _is_class_name(dotted: str) -> bool:
+    name = dotted.rpartition(".")[2]
+    return name[:1].isupper() or dotted in _PLAIN_CLASSES
+
+
+def union(states: Iterable[State]) -> State:
+    found: State = frozenset()
+    for state in states:
+        found |= state
+    return found
+
+
+_PLAIN_CLASSES: Final = frozenset(
+    f"builtins.{name}"
+    for name in ["object", "dict", "list", "set", "tuple", "str", "int", "float", "bool", "bytes"]
+)
+_DISPLAYS: Final[dict[type, str]] = {
+    ast.List: "a list",
+    ast.ListComp: "a list",
+    ast.Tuple: "a tuple",
+    ast.Dict: "a dictionary",
+    ast.DictComp: "a dictionary",
+    ast.Set: "a set",
+    ast.SetComp: "a set",
+    ast.GeneratorExp: "a generator",
+    ast.Lambda: "a function",
+    ast.JoinedStr: "a text",
+    ast.Compare: "a truth value",
+}
