@@ -32,7 +32,6 @@ from api.domain.manifests import RenderSettings, Templates
 from api.errors import ClusterUnavailable
 from api.history import History
 from api.init_repo import init_repo
-from api.init_repo import init_repo
 from api.intents import Intents
 from api.local.cluster import LocalCluster
 from api.publishing import Publisher

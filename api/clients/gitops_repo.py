@@ -194,9 +194,12 @@ def create(
     """Make a bare repository with a first commit on `main` and on each branch of `branches`.
 
     Branches that exist are left alone, so that an interrupted run can be repeated. Returns
-    whether anything was created.
+    whether anything was created; raises RepositoryUnavailable.
     """
-    repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
+    try:
+        repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
+    except pygit2.GitError as error:
+        raise RepositoryUnavailable(f"The repository {path} could not be made: {error}") from error
     created = False
     roots: dict[int, str] = {}
     for branch, content in {"main": edits, **branches}.items():

@@ -126,6 +126,11 @@ class _Answer:
         self.seconds = time.perf_counter() - self._asked
 
 
+def _too_large() -> HTTPException:
+    # The connection ends with the answer: otherwise the rest would be read, and thrown away.
+    return HTTPException(413, headers={"Connection": "close"})
+
+
 class BodyLimit:
     """Refuses bodies over MAX_BODY bytes, announced or not, before they fill the memory."""
 
@@ -144,11 +149,11 @@ class BodyLimit:
         async def receive_within_limit() -> Message:
             nonlocal received
             if too_much:
-                raise HTTPException(413)
+                raise _too_large()
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY:
-                raise HTTPException(413)
+                raise _too_large()
             return message
 
         await self._app(scope, receive_within_limit, send)
