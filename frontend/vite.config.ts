@@ -13,7 +13,8 @@ export default defineConfig({
     chunkSizeWarningLimit: 3000,
   },
   test: {
-    environment: "jsdom",
+    // Logic runs in plain Node; tests that need a page say so in their first line.
+    environment: "node",
     setupFiles: ["src/testing/setup.ts"],
     restoreMocks: true,
     // No test may pass because it never ran an assertion's branch in time: fail slow ones early.

@@ -4,7 +4,7 @@ import type { paths } from "./schema";
 import { end, token } from "./session";
 
 /** The API, typed by its own OpenAPI document. Unwrap every call with `answer`. */
-export const http = createClient<paths>({
+export const http = createClient<paths, "application/json">({
   baseUrl: window.location.origin,
   // Looked up at each call, so that tests may replace it.
   fetch: (request) => fetch(request),

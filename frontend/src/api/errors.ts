@@ -77,6 +77,17 @@ export function diagnosticsOf(error: ApiError): Diagnostic[] {
   );
 }
 
+/** What is wrong with single fields of a form, by their names in the API. */
+export function fieldErrorsOf(error: ApiError | undefined): Record<string, string> {
+  const fields = error?.details.fields;
+  if (!Array.isArray(fields)) return {};
+  return Object.fromEntries(
+    fields
+      .filter((item) => typeof item?.field === "string" && typeof item.message === "string")
+      .map(({ field, message }) => [field, message]),
+  );
+}
+
 /** The app as it stands now, when a deploy was based on an older commit; otherwise nothing. */
 export function currentOf(error: ApiError): Version | undefined {
   if (error.code !== "stale_base") return undefined;

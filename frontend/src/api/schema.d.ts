@@ -4,40 +4,6 @@
  */
 
 export interface paths {
-    "/api/meta": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Meta */
-        get: operations["meta_api_meta_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/packages": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Packages */
-        get: operations["packages_api_packages_get"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/auth/signup": {
         parameters: {
             query?: never;
@@ -47,8 +13,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Signup */
-        post: operations["signup_api_auth_signup_post"];
+        /**
+         * Sign Up
+         * @description Make an account; with `SIGNUP=invite` an invitation is needed.
+         */
+        post: operations["sign_up_api_auth_signup_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -64,8 +33,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Login */
-        post: operations["login_api_auth_login_post"];
+        /**
+         * Log In
+         * @description Get a token for a username and its password.
+         */
+        post: operations["log_in_api_auth_login_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -79,7 +51,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Me */
+        /**
+         * Me
+         * @description Who is logged in.
+         */
         get: operations["me_api_auth_me_get"];
         put?: never;
         post?: never;
@@ -98,7 +73,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Change Password */
+        /**
+         * Change Password
+         * @description Change the password; ends all log-ins and answers with a new one.
+         */
         post: operations["change_password_api_auth_password_post"];
         delete?: never;
         options?: never;
@@ -115,8 +93,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Logout Everywhere */
-        post: operations["logout_everywhere_api_auth_logout_everywhere_post"];
+        /**
+         * Log Out Everywhere
+         * @description End all log-ins, this one too.
+         */
+        post: operations["log_out_everywhere_api_auth_logout_everywhere_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -130,10 +111,16 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List Apps */
+        /**
+         * List Apps
+         * @description Your apps, newest deploy first.
+         */
         get: operations["list_apps_api_apps_get"];
         put?: never;
-        /** Create App */
+        /**
+         * Create App
+         * @description Deploy a new app: checked, committed on `main`, published.
+         */
         post: operations["create_app_api_apps_post"];
         delete?: never;
         options?: never;
@@ -150,7 +137,10 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Validate */
+        /**
+         * Validate
+         * @description Check code without deploying it.
+         */
         post: operations["validate_api_apps_validate_post"];
         delete?: never;
         options?: never;
@@ -165,13 +155,42 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Get App */
-        get: operations["get_app_api_apps__app_id__get"];
-        /** Update App */
+        /**
+         * Read App
+         * @description One app with its files.
+         */
+        get: operations["read_app_api_apps__app_id__get"];
+        /**
+         * Update App
+         * @description Deploy a change; the same content again makes no commit.
+         */
         put: operations["update_app_api_apps__app_id__put"];
         post?: never;
-        /** Delete App */
+        /**
+         * Delete App
+         * @description Delete an app by a commit; its history stays in the repository.
+         */
         delete: operations["delete_app_api_apps__app_id__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/apps/{app_id}/validate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Validate App
+         * @description Check a change of an app without deploying it; what is left out is as deployed.
+         */
+        post: operations["validate_app_api_apps__app_id__validate_post"];
+        delete?: never;
         options?: never;
         head?: never;
         patch?: never;
@@ -184,7 +203,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Status */
+        /**
+         * Status
+         * @description What runs now.
+         */
         get: operations["status_api_apps__app_id__status_get"];
         put?: never;
         post?: never;
@@ -201,8 +223,51 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Deploy Status */
+        /**
+         * Deploy Status
+         * @description How far the newest change on `main` has come, whoever made it.
+         */
         get: operations["deploy_status_api_apps__app_id__deploy_status_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/apps/{app_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events
+         * @description The same as deploy-status, as events named `status`, until live, failed or superseded.
+         */
+        get: operations["events_api_apps__app_id__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/apps/{app_id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Logs
+         * @description The app's output, oldest first; `follow` streams events named `line`.
+         */
+        get: operations["logs_api_apps__app_id__logs_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -220,25 +285,11 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Restart */
+        /**
+         * Restart
+         * @description Start the app anew; files it has written are gone then.
+         */
         post: operations["restart_api_apps__app_id__restart_post"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/apps/{app_id}/logs": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** Logs */
-        get: operations["logs_api_apps__app_id__logs_get"];
-        put?: never;
-        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -252,8 +303,91 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Download */
+        /**
+         * Download
+         * @description The app's files as a zip archive.
+         */
         get: operations["download_api_apps__app_id__download_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/packages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Packages
+         * @description What may be imported, and why; with what this installation's administrators added.
+         */
+        get: operations["packages_api_packages_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Healthz
+         * @description Whether the process answers.
+         */
+        get: operations["healthz_healthz_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Readyz
+         * @description Whether every part can be used; 503 with the same table in `details` when one cannot.
+         */
+        get: operations["readyz_readyz_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/meta": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Meta
+         * @description What the editor must know before anybody logs in.
+         */
+        get: operations["meta_api_meta_get"];
         put?: never;
         post?: never;
         delete?: never;
@@ -562,6 +696,17 @@ export interface components {
                 [key: string]: unknown;
             };
         };
+        /**
+         * Health
+         * @description The process answers.
+         */
+        Health: {
+            /**
+             * Status
+             * @default ok
+             */
+            status: string;
+        };
         /** LogLine */
         LogLine: {
             /**
@@ -635,6 +780,16 @@ export interface components {
             python: string;
             /** Packages */
             packages: components["schemas"]["Package"][];
+        };
+        /**
+         * PartHealth
+         * @description Whether one part can be used, and if not, why.
+         */
+        PartHealth: {
+            /** Ok */
+            ok: boolean;
+            /** Message */
+            message: string;
         };
         /** PasswordChange */
         PasswordChange: {
@@ -727,155 +882,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    meta_api_meta_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Meta"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-        };
-    };
-    packages_api_packages_get: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Packages"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-        };
-    };
-    signup_api_auth_signup_post: {
+    sign_up_api_auth_signup_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -897,8 +904,8 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description Unauthorized */
-            401: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -906,16 +913,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Conflict */
+            /** @description It conflicts with what is there */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -924,7 +922,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -933,7 +940,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests; `Retry-After` says how many seconds to wait */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -942,7 +949,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -953,7 +969,7 @@ export interface operations {
             };
         };
     };
-    login_api_auth_login_post: {
+    log_in_api_auth_login_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -975,7 +991,7 @@ export interface operations {
                     "application/json": components["schemas"]["Token"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -984,8 +1000,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -993,8 +1009,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1002,7 +1018,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1011,7 +1027,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests; `Retry-After` says how many seconds to wait */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1020,7 +1036,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1049,7 +1074,7 @@ export interface operations {
                     "application/json": components["schemas"]["User"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1058,8 +1083,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1067,8 +1092,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1076,7 +1101,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1085,8 +1110,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1094,7 +1119,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1127,7 +1152,7 @@ export interface operations {
                     "application/json": components["schemas"]["Token"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1136,8 +1161,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1145,8 +1170,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1154,7 +1179,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1163,7 +1188,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
+            /** @description Too many requests; `Retry-After` says how many seconds to wait */
             429: {
                 headers: {
                     [name: string]: unknown;
@@ -1172,7 +1197,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1183,7 +1217,7 @@ export interface operations {
             };
         };
     };
-    logout_everywhere_api_auth_logout_everywhere_post: {
+    log_out_everywhere_api_auth_logout_everywhere_post: {
         parameters: {
             query?: never;
             header?: never;
@@ -1199,7 +1233,7 @@ export interface operations {
                 };
                 content?: never;
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1208,8 +1242,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1217,8 +1251,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1226,7 +1260,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1235,8 +1269,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1244,7 +1278,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1273,7 +1307,7 @@ export interface operations {
                     "application/json": components["schemas"]["AppList"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1282,8 +1316,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1291,8 +1325,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1300,7 +1334,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1309,8 +1343,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1318,7 +1352,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1333,7 +1367,8 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                "idempotency-key"?: string | null;
+                /** @description Repeat a request without harm. */
+                "Idempotency-Key"?: string | null;
             };
             path?: never;
             cookie?: never;
@@ -1353,7 +1388,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deploy"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1362,8 +1397,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1371,7 +1406,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
+            /** @description It conflicts with what is there */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1380,7 +1415,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1389,8 +1433,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1398,7 +1442,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1431,7 +1475,7 @@ export interface operations {
                     "application/json": components["schemas"]["Validation"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1440,8 +1484,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
-            404: {
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1449,8 +1493,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1458,7 +1502,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1467,8 +1511,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1476,7 +1520,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1487,7 +1531,7 @@ export interface operations {
             };
         };
     };
-    get_app_api_apps__app_id__get: {
+    read_app_api_apps__app_id__get: {
         parameters: {
             query?: never;
             header?: never;
@@ -1507,7 +1551,7 @@ export interface operations {
                     "application/json": components["schemas"]["AppDetail"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1516,7 +1560,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1525,8 +1578,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1534,7 +1587,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1543,8 +1596,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1552,7 +1605,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1587,7 +1640,7 @@ export interface operations {
                     "application/json": components["schemas"]["Deploy"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1596,7 +1649,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1605,7 +1667,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
+            /** @description It conflicts with what is there */
             409: {
                 headers: {
                     [name: string]: unknown;
@@ -1614,7 +1676,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1623,8 +1694,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1632,7 +1703,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1663,7 +1734,7 @@ export interface operations {
                     "application/json": components["schemas"]["Commit"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1672,7 +1743,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1681,8 +1761,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1690,7 +1770,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1699,8 +1779,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1708,7 +1788,96 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    validate_app_api_apps__app_id__validate_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ValidateRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Validation"];
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1739,7 +1908,7 @@ export interface operations {
                     "application/json": components["schemas"]["AppStatus"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1748,7 +1917,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1757,8 +1935,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1766,7 +1944,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1775,8 +1953,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1784,7 +1962,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1815,7 +1993,7 @@ export interface operations {
                     "application/json": components["schemas"]["DeployStatus"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1824,7 +2002,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1833,8 +2020,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1842,7 +2029,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1851,8 +2038,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1860,7 +2047,182 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    events_api_apps__app_id__events_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, until it ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    logs_api_apps__app_id__logs_get: {
+        parameters: {
+            query?: {
+                follow?: boolean;
+                previous?: boolean;
+                tail?: number;
+            };
+            header?: never;
+            path: {
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Events, until it ended. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Logs"];
+                    "text/event-stream": unknown;
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -1891,7 +2253,7 @@ export interface operations {
                     "application/json": components["schemas"]["Commit"];
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -1900,7 +2262,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -1909,8 +2280,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1918,7 +2289,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -1927,8 +2298,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1936,87 +2307,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-        };
-    };
-    logs_api_apps__app_id__logs_get: {
-        parameters: {
-            query?: {
-                follow?: boolean;
-                previous?: boolean;
-                tail?: number;
-            };
-            header?: never;
-            path: {
-                app_id: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Logs"];
-                };
-            };
-            /** @description Unauthorized */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Conflict */
-            409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Too Many Requests */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorAnswer"];
-                };
-            };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;
@@ -2038,16 +2329,16 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description The files. */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": unknown;
+                    "application/zip": unknown;
                 };
             };
-            /** @description Unauthorized */
+            /** @description No valid token: log in */
             401: {
                 headers: {
                     [name: string]: unknown;
@@ -2056,7 +2347,16 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Not Found */
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
             404: {
                 headers: {
                     [name: string]: unknown;
@@ -2065,8 +2365,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Conflict */
-            409: {
+            /** @description The body is too large */
+            413: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2074,7 +2374,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Unprocessable Entity */
+            /** @description The request breaks a rule; the message says which */
             422: {
                 headers: {
                     [name: string]: unknown;
@@ -2083,8 +2383,8 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Too Many Requests */
-            429: {
+            /** @description An error of the platform, logged under the request id */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -2092,7 +2392,233 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorAnswer"];
                 };
             };
-            /** @description Service Unavailable */
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    packages_api_packages_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Packages"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    healthz_healthz_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    readyz_readyz_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: components["schemas"]["PartHealth"];
+                    };
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    meta_api_meta_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Meta"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
             503: {
                 headers: {
                     [name: string]: unknown;

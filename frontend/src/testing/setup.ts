@@ -1,7 +1,9 @@
-import { cleanup } from "@testing-library/react";
-import { afterEach } from "vitest";
+import { afterEach, vi } from "vitest";
 
-afterEach(() => {
+afterEach(async () => {
+  vi.unstubAllGlobals();
+  if (typeof document === "undefined") return;
+  const { cleanup } = await import("@testing-library/react");
   cleanup();
   localStorage.clear();
 });

@@ -2,6 +2,7 @@ import { CircleAlert, CircleCheck, Info, TriangleAlert } from "lucide-react";
 import type { ReactNode } from "react";
 import type { ApiError } from "../api/errors";
 import styles from "./Notice.module.css";
+import { Prose } from "./Prose";
 
 type Kind = "info" | "ok" | "warn" | "danger";
 const ICONS = { info: Info, ok: CircleCheck, warn: TriangleAlert, danger: CircleAlert };
@@ -15,7 +16,7 @@ export function Notice({
   role,
 }: {
   kind?: Kind;
-  title?: string;
+  title?: ReactNode;
   children?: ReactNode;
   actions?: ReactNode;
   role?: "alert" | "status";
@@ -36,8 +37,8 @@ export function Notice({
 /** What the API said went wrong, and what to do next. */
 export function ErrorNotice({ error, actions }: { error: ApiError; actions?: ReactNode }) {
   return (
-    <Notice kind="danger" role="alert" title={error.message} actions={actions}>
-      {error.hint}
+    <Notice kind="danger" role="alert" title={<Prose text={error.message} />} actions={actions}>
+      <Prose text={error.hint} />
     </Notice>
   );
 }

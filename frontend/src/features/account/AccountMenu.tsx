@@ -1,11 +1,12 @@
 import { useQuery } from "@tanstack/react-query";
-import { CircleUser, KeyRound, LogOut, Monitor, MonitorOff, Moon, Sun } from "lucide-react";
+import { KeyRound, LogOut, Monitor, MonitorOff, Moon, Sun } from "lucide-react";
 import { useState } from "react";
 import { useLocation } from "wouter";
 import { meQuery } from "../../api/queries";
 import { end } from "../../api/session";
 import { chooseTheme, type Theme, useTheme } from "../../app/theme";
 import { Menu, type MenuItem } from "../../ui/Menu";
+import styles from "./account.module.css";
 import { LogOutEverywhere } from "./LogOutEverywhere";
 
 const THEMES: { theme: Theme; label: string; icon: MenuItem["icon"] }[] = [
@@ -45,7 +46,11 @@ export function AccountMenu() {
       <Menu
         label={me ? `Account menu of ${me.username}` : "Account menu"}
         look="quiet"
-        icon={<CircleUser aria-hidden />}
+        icon={
+          <span className={styles.initial} aria-hidden>
+            {me?.username.slice(0, 1).toUpperCase()}
+          </span>
+        }
         items={items}
       />
       {leaving ? <LogOutEverywhere onClose={() => setLeaving(false)} /> : null}

@@ -1,7 +1,7 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { answer, http } from "../../api/client";
-import { toApiError } from "../../api/errors";
+import { fieldErrorsOf, toApiError } from "../../api/errors";
 import { meQuery } from "../../api/queries";
 import { begin } from "../../api/session";
 import { Page } from "../../app/Page";
@@ -62,6 +62,7 @@ function PasswordForm({ username }: { username: string | undefined }) {
       toast("Password changed. Other sessions were logged out.");
     },
   });
+  const error = change.error ? toApiError(change.error) : undefined;
   function submit(event: FormEvent): void {
     event.preventDefault();
     if (!change.isPending) change.mutate();
@@ -70,7 +71,7 @@ function PasswordForm({ username }: { username: string | undefined }) {
     <section className={styles.card} aria-labelledby="password">
       <h2 id="password">Change password</h2>
       <form className={styles.form} onSubmit={submit}>
-        {change.error ? <ErrorNotice error={toApiError(change.error)} /> : null}
+        {error ? <ErrorNotice error={error} /> : null}
         <input hidden readOnly autoComplete="username" value={username ?? ""} />
         <Field
           label="Current password"
@@ -85,7 +86,8 @@ function PasswordForm({ username }: { username: string | undefined }) {
           type="password"
           autoComplete="new-password"
           required
-          help="Other sessions end; this one goes on."
+          help="At least 10 characters. Other sessions end; this one goes on."
+          error={error && fieldErrorsOf(error).new_password}
           value={form.next}
           onChange={(event) => setForm({ ...form, next: event.target.value })}
         />

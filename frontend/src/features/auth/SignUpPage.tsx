@@ -2,7 +2,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { answer, http } from "../../api/client";
-import { toApiError } from "../../api/errors";
+import { fieldErrorsOf, toApiError } from "../../api/errors";
 import { metaQuery } from "../../api/queries";
 import { begin } from "../../api/session";
 import { PageLoading } from "../../app/PageLoading";
@@ -53,14 +53,17 @@ function SignUpForm({ byInvitation }: { byInvitation: boolean }) {
     event.preventDefault();
     if (!signUp.isPending) signUp.mutate();
   }
+  const error = signUp.error ? toApiError(signUp.error) : undefined;
+  const wrong = fieldErrorsOf(error);
   const set = (name: keyof typeof form) => ({
+    error: wrong[name],
     value: form[name],
     onChange: (event: { target: { value: string } }) =>
       setForm({ ...form, [name]: event.target.value }),
   });
   return (
     <form className={styles.fields} onSubmit={submit}>
-      {signUp.error ? <ErrorNotice error={toApiError(signUp.error)} /> : null}
+      {error ? <ErrorNotice error={error} /> : null}
       {byInvitation ? (
         <Field
           label="Invitation code"
@@ -73,7 +76,7 @@ function SignUpForm({ byInvitation }: { byInvitation: boolean }) {
       ) : null}
       <Field
         label="Username"
-        help="Shown as the author of your commits."
+        help="3 to 32 letters, digits, “.”, “_” or “-”. It signs your commits."
         autoComplete="username"
         autoCapitalize="none"
         spellCheck={false}
@@ -84,7 +87,7 @@ function SignUpForm({ byInvitation }: { byInvitation: boolean }) {
       <Field
         label="Password"
         type="password"
-        help="A few unrelated words make a good one."
+        help="At least 10 characters; four unrelated words make a good one."
         autoComplete="new-password"
         required
         {...set("password")}

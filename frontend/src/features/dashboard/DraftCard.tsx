@@ -4,7 +4,7 @@ import { Link } from "wouter";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Dialog, DialogActions } from "../../ui/Dialog";
 import { StateBadge } from "../../ui/StateBadge";
-import { relative } from "../../ui/time";
+import { exact, relative } from "../../ui/time";
 import { type Draft, type DraftKey, dropDraft } from "../drafts/drafts";
 import styles from "./dashboard.module.css";
 
@@ -31,9 +31,17 @@ export function DraftCard({
         </h2>
         <StateBadge state="draft" />
       </div>
-      <p className={styles.about}>
-        Only in this browser until you deploy it. Last change {relative(draft.savedAt, now)}.
-      </p>
+      <p className={styles.about}>Only in this browser until you deploy it.</p>
+      <dl className={styles.facts}>
+        <div>
+          <dt>Files</dt>
+          <dd>{Object.keys(draft.content.files).length}</dd>
+        </div>
+        <div>
+          <dt>Last change</dt>
+          <dd title={exact(draft.savedAt)}>{relative(draft.savedAt, now)}</dd>
+        </div>
+      </dl>
       <div className={styles.actions}>
         <Link href={href} asChild>
           <ButtonLink small icon={<Pencil aria-hidden />}>

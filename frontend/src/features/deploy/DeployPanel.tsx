@@ -11,6 +11,7 @@ import type { ReactNode } from "react";
 import type { DeployStatus, LogLine, Stage } from "../../api/types";
 import { ButtonLink } from "../../ui/Button";
 import { ErrorNotice, Notice } from "../../ui/Notice";
+import { Prose } from "../../ui/Prose";
 import { duration } from "../../ui/time";
 import styles from "./deploy.module.css";
 import { type Progress, STAGES, sentence, stagesOf, timeToLive } from "./progress";
@@ -62,7 +63,7 @@ function StatusLine({ progress }: { progress: Progress }) {
   return (
     <p className={styles.sentence}>
       <span role="status" aria-label="Deploy status">
-        {sentence(progress)}
+        <Prose text={sentence(progress)} />
       </span>
       {took === null ? null : <span className={styles.took}>{duration(took)}</span>}
       {status ? <code title={status.commit}>{status.commit.slice(0, 8)}</code> : null}
@@ -143,8 +144,8 @@ function Failure({
   }
   return (
     <>
-      <Notice kind="danger" title={error.message}>
-        {error.hint} {place ? <>Go to {place}.</> : null}
+      <Notice kind="danger" title={<Prose text={error.message} />}>
+        <Prose text={error.hint} /> {place ? <>Go to {place}.</> : null}
       </Notice>
       {lines && lines.length > 0 ? (
         <figure className={styles.lines}>

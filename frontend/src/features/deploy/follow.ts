@@ -1,6 +1,4 @@
-import { answer, http } from "../../api/client";
-import { ApiError, toApiError } from "../../api/errors";
-import { serverEvents } from "../../api/sse";
+import { type ApiError, toApiError } from "../../api/errors";
 import type { DeployStatus } from "../../api/types";
 
 export type Update =
@@ -61,36 +59,6 @@ export async function* follow(sources: Sources, signal: AbortSignal): AsyncGener
       await sources.wait(Math.min(POLL_MS * 2 ** failures, LONGEST_WAIT_MS), signal);
     }
   }
-}
-
-function isDeployStatus(value: unknown): value is DeployStatus {
-  const status = value as Partial<DeployStatus> | null;
-  return typeof status?.stage === "string" && Array.isArray(status.stages);
-}
-
-/** The real ones, for one app. */
-export function sourcesOf(appId: string): Sources {
-  return {
-    async *stream(signal) {
-      const path = `/api/apps/${encodeURIComponent(appId)}/events`;
-      for await (const { event, data } of serverEvents(path, signal)) {
-        if (event !== "status") continue;
-        const status: unknown = JSON.parse(data);
-        if (!isDeployStatus(status)) {
-          throw new ApiError(200, "unexpected_answer", "The progress could not be read.", "");
-        }
-        yield status;
-      }
-    },
-    poll: (signal) =>
-      answer(
-        http.GET("/api/apps/{app_id}/deploy-status", {
-          params: { path: { app_id: appId } },
-          signal,
-        }),
-      ),
-    wait: pause,
-  };
 }
 
 /** Waits; returns early when it is called off. */

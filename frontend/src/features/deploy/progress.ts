@@ -90,7 +90,7 @@ export function timeToLive(status: DeployStatus): number | null {
 
 /** The one line that says where it stands; it is read out when it changes. */
 export function sentence({ phase, action, status, refused, trouble }: Progress): string {
-  if (refused) return refused.message;
+  if (refused) return "Not deployed. Nothing was changed.";
   if (phase === "sending")
     return action === "restart" ? "Asking for a restart…" : "Sending your files…";
   if (trouble && phase !== "ended") {

@@ -2,8 +2,9 @@ import { useQueryClient } from "@tanstack/react-query";
 import { useCallback, useEffect, useReducer, useRef } from "react";
 import { answer, http } from "../../api/client";
 import { type ApiError, isAbort, toApiError } from "../../api/errors";
-import { follow, hasEnded, sourcesOf } from "./follow";
+import { follow, hasEnded } from "./follow";
 import { NO_PROGRESS, type Progress, reduceProgress } from "./progress";
+import { sourcesOf } from "./sources";
 
 export interface ProgressControl {
   progress: Progress;

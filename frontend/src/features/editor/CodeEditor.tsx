@@ -74,7 +74,7 @@ export default function CodeEditor(props: Props) {
     for (const [name, text] of Object.entries(files)) {
       const model = known.get(name);
       if (!model) {
-        const added = monaco.editor.createModel(text, languageOf(name));
+        const added = createModel(name, text);
         added.onDidChangeContent(() => onEdit(name, added.getValue()));
         known.set(name, added);
       } else if (model.getValue() !== text) {
@@ -121,6 +121,14 @@ export default function CodeEditor(props: Props) {
   }, [goTo]);
 
   return <div ref={host} className={styles.code} data-testid="editor" />;
+}
+
+function createModel(path: string, text: string): monaco.editor.ITextModel {
+  const model = monaco.editor.createModel(text, languageOf(path));
+  // Brackets in three colours say little and are loud.
+  const bracketColorizationOptions = { enabled: false, independentColorPoolPerBracketType: false };
+  model.updateOptions({ bracketColorizationOptions });
+  return model;
 }
 
 /** An editor with the platform's keys: deploy, save, and a way out for the keyboard. */

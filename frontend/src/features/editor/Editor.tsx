@@ -51,7 +51,10 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
       show(diagnostics);
       setPanel("problems");
     },
-    onStale: (current) => setDialog({ type: "conflict", current }),
+    onStale(current) {
+      dispatch({ type: "rebase", base: current });
+      setDialog({ type: "conflict", current });
+    },
   });
   const status = useQuery({ ...statusQuery(app?.app_id ?? ""), enabled: app !== undefined });
   const failed = progress.status?.stage === "failed" ? progress.status : undefined;

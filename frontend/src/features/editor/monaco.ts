@@ -64,6 +64,10 @@ monaco.editor.defineTheme("platform-light", {
     "editorIndentGuide.background1": "#e6ecea",
     "editorWidget.background": "#ffffff",
     "editorWidget.border": "#dde4e1",
+    "diffEditor.insertedLineBackground": "#e2f4e8",
+    "diffEditor.insertedTextBackground": "#a8dcb9",
+    "diffEditor.removedLineBackground": "#fdebe9",
+    "diffEditor.removedTextBackground": "#f6c0bb",
     focusBorder: "#0b6f65",
   },
 });
@@ -91,6 +95,10 @@ monaco.editor.defineTheme("platform-dark", {
     "editorIndentGuide.background1": "#26302e",
     "editorWidget.background": "#1a2221",
     "editorWidget.border": "#26302e",
+    "diffEditor.insertedLineBackground": "#12291b",
+    "diffEditor.insertedTextBackground": "#22573a",
+    "diffEditor.removedLineBackground": "#361917",
+    "diffEditor.removedTextBackground": "#6e2f2a",
     focusBorder: "#45cdb9",
   },
 });

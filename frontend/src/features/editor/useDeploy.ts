@@ -14,7 +14,7 @@ import { toast } from "../../ui/toasts";
 import { type ProgressControl, useProgress } from "../deploy/useProgress";
 import { dropDraft } from "../drafts/drafts";
 import { becameApp } from "./identity";
-import type { Action, Content, Workspace } from "./workspace";
+import { type Action, type Content, sameContent, type Workspace } from "./workspace";
 
 interface Options {
   app: App | undefined;
@@ -57,7 +57,7 @@ export function useDeploy(options: Options): {
     try {
       const taken = app
         ? await update(app.app_id, sent, over ?? workspace.basedOn)
-        : await create(draftId, sent);
+        : await firstDeploy(draftId, sent);
       const { commit, name, entrypoint } = taken;
       dispatch({ type: "deployed", base: { ...sent, name, entrypoint, commit } });
       setApp(taken);
@@ -101,12 +101,35 @@ function update(appId: string, content: Content, base: string | undefined): Prom
   );
 }
 
-/** The draft's own id makes it harmless to send the first deploy twice. */
+/** First deploys that were sent and not answered: whether they arrived is not known. */
+const unanswered = new Map<string, Content>();
+
+/**
+ * The first deploy of a draft, which may be pressed again after a lost answer and more typing: what
+ * was sent is sent again, under the same key and so without harm, and then changed.
+ */
+async function firstDeploy(draftId: string, content: Content): Promise<Deploy> {
+  const sent = unanswered.get(draftId) ?? content;
+  let made: Deploy;
+  try {
+    made = await create(draftId, sent);
+  } catch (thrown) {
+    const { status } = toApiError(thrown);
+    if (status === 0 || status >= 500) unanswered.set(draftId, sent);
+    else unanswered.delete(draftId);
+    throw thrown;
+  }
+  if (!sameContent(sent, content)) made = await update(made.app_id, content, made.commit);
+  unanswered.delete(draftId);
+  return made;
+}
+
+/** The draft's own id is the key that makes it harmless to send the same twice. */
 function create(draftId: string, content: Content): Promise<Deploy> {
   const { name, entrypoint, files, env } = content;
   return answer(
     http.POST("/api/apps", {
-      params: { header: { "idempotency-key": draftId } },
+      params: { header: { "Idempotency-Key": draftId } },
       body: { name, entrypoint, files, env },
     }),
   );

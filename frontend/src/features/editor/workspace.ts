@@ -83,12 +83,10 @@ export function isStale({ base, basedOn }: Workspace): boolean {
   return base !== undefined && base.commit !== basedOn;
 }
 
-/** Paths whose text differs from what is deployed, and those that are not deployed at all. */
+/** Paths whose text is not the deployed one; before the first deploy there is none to compare. */
 export function changedPaths({ content, base }: Workspace): ReadonlySet<string> {
-  const deployed = base?.files ?? {};
-  return new Set(
-    Object.keys(content.files).filter((path) => content.files[path] !== deployed[path]),
-  );
+  const paths = base ? Object.keys(content.files) : [];
+  return new Set(paths.filter((path) => content.files[path] !== base?.files[path]));
 }
 
 export interface Difference {

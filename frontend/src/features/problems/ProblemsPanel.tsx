@@ -1,5 +1,6 @@
 import { Check, CircleX, TriangleAlert } from "lucide-react";
 import type { Diagnostic } from "../../api/types";
+import { Prose } from "../../ui/Prose";
 import type { Place } from "../editor/CodeEditor";
 import type { Checked } from "../editor/useValidation";
 import styles from "./problems.module.css";
@@ -52,8 +53,14 @@ function Problem({
       <Icon aria-hidden className={isError ? styles.error : styles.warning} />
       <span className="visually-hidden">{isError ? "Error: " : "Warning: "}</span>
       <span className={styles.text}>
-        <span>{message}</span>
-        {hint ? <span className={styles.hint}>{hint}</span> : null}
+        <span>
+          <Prose text={message} />
+        </span>
+        {hint ? (
+          <span className={styles.hint}>
+            <Prose text={hint} />
+          </span>
+        ) : null}
       </span>
       <span className={styles.place}>
         {path}:{line}:{column}
