@@ -1,137 +1,26 @@
 """Serve one learner's app: `python runner/entrypoint.py`, in a pod and on a laptop alike.
 
-The environment it is started with is in environment.py, the exit statuses are in failure.py.
+The environment it is started with is in environment.py, the exit statuses are in failure.py. This
+file is small because Python compiles a script at every start, and a module once.
 """
 
 import gc
 import os
-import signal
-import socket
 import sys
-from types import FrameType
-from typing import Any
-
-import failure
-from environment import Environment, WrongEnvironment, take_environment
-from learner_code import NoApp, copy_files, load_app, make_importable
-from probes import Health, start_probes
-
-COLLECT_AFTER = gc.get_threshold()
 
 
-class Ending(Exception):
-    """The process ends with this exit status; why is already written."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
-
-
-def main() -> int:
-    """Run until asked to stop; the exit status."""
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        # As process 1 of a pod, a signal without a handler would be ignored.
-        signal.signal(asked, lambda *_: os._exit(failure.STOPPED))
-    try:
-        return run(take_environment())
-    except WrongEnvironment as error:
-        failure.print_failure(str(error))
-        return failure.WRONG_ENVIRONMENT
-    except Ending as ending:
-        return ending.status
-
-
-def run(environment: Environment) -> int:
-    """Load the app and serve it; the exit status. Raises Ending when it cannot be served."""
-    health = Health(environment.intent)
-    listener = listen_on(environment.host, environment.port)
-    probes = listen_on(environment.host, environment.probe_port)
-    probes.listen()
-    start_probes(probes, health, environment.parent_fd)
-    try:
-        files = copy_files(environment.source, environment.workdir)
-    except OSError as error:
-        failure.print_failure(f"The app's files cannot be copied: {error}")
-        raise Ending(failure.WRONG_ENVIRONMENT) from None
-
-    # Collecting garbage while modules are imported finds none and takes a tenth of the start.
-    gc.set_threshold(100_000)
-    import front as fronts  # noqa: PLC0415 - bring uvicorn; the probes answer before
-    import server as servers  # noqa: PLC0415
-
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # a log is read live
-    servers.log_errors(files)
-    leave_imports_to_learner()
-    make_importable(environment.workdir)
-    app = load(environment.entrypoint, files)
+def collect_as_usual(thresholds: tuple[int, int, int] = gc.get_threshold()) -> None:
+    """What is loaded stays loaded: collections from here on need not look at it."""
     gc.freeze()
-    gc.set_threshold(*COLLECT_AFTER)
-    fronts.adapt(app, environment.workdir)
-    front = fronts.Front(app, environment)
-    server = servers.make_server(front, health, environment.stop_seconds)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if not server.should_exit:
-            signal.signal(signal.SIGALRM, stop_by_force)
-            signal.alarm(environment.stop_seconds)
-        server.handle_exit(number, frame)
-
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    try:
-        server.run(sockets=[listener])
-    except SystemExit:  # uvicorn's way to say that the startup failed; it is printed below
-        failure.print_error(front.lifespan_error or RuntimeError("The app did not start."), files)
-        raise Ending(failure.STARTUP_FAILED) from None
-    if front.lifespan_error:
-        print(failure.learner_traceback(front.lifespan_error, files), file=sys.stderr)
-        return failure.NOT_CLEAN
-    return failure.STOPPED
-
-
-def load(entrypoint: str, files: frozenset[str]) -> Any:
-    """The learner's `app`. Raises Ending, with the reason printed, when there is none."""
-    try:
-        if entrypoint not in files:
-            raise NoApp(f"There is no file {entrypoint} to take `app` from.")  # noqa: TRY301 - here
-        return load_app(entrypoint)
-    except NoApp as error:
-        failure.print_failure(str(error), entrypoint)
-        raise Ending(failure.NO_APP) from None
-    except BaseException as error:  # noqa: BLE001 - SystemExit too: it is the learner's code
-        failure.print_error(error, files)
-        raise Ending(failure.IMPORT_FAILED) from None
-
-
-def listen_on(host: str, port: int) -> socket.socket:
-    """A socket bound to the address, not yet listening. Raises Ending when it is taken."""
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        failure.print_failure(f"Cannot listen on {host} port {port}: {error.strerror}")
-        raise Ending(failure.PORT_TAKEN) from None
-    return bound
-
-
-def leave_imports_to_learner() -> None:
-    """Take the runner's own modules out of `import`: `probes.py` may be a learner's file."""
-    own = sys.path.pop(0)
-    for name, module in list(sys.modules.items()):
-        if name != "__main__" and os.path.dirname(getattr(module, "__file__", None) or "") == own:
-            del sys.modules[name]
-
-
-def stop_by_force(number: int, frame: FrameType | None) -> None:
-    """End at once: something of the app went on although it was asked to stop."""
-    del number, frame
-    print("fastapi-platform: ended by force, still busy.", file=sys.stderr, flush=True)
-    os._exit(failure.NOT_CLEAN)
+    gc.set_threshold(*thresholds)
 
 
 if __name__ == "__main__":
-    status = main()
+    # Collecting garbage while modules are imported finds none and takes a tenth of the start.
+    gc.set_threshold(100_000)
+    from lifecycle import main
+
+    status = main(collect_as_usual)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # threads that the app left running do not hold the process

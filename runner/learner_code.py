@@ -8,7 +8,7 @@ import importlib
 import os
 import sys
 from importlib.machinery import FileFinder, SourceFileLoader
-from types import CodeType
+from types import CodeType, ModuleType
 from typing import Any
 
 
@@ -86,8 +86,7 @@ def load_app(entrypoint: str) -> Any:
 
     Raises NoApp; whatever the learner's code raises passes through.
     """
-    name = entrypoint.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-    module = importlib.import_module(name)
+    module = _import_entrypoint(entrypoint)
     try:
         app = module.app
     except AttributeError:
@@ -99,6 +98,25 @@ def load_app(entrypoint: str) -> Any:
         what = "the class" if isinstance(app, type) else "a"
         raise NoApp(f"`app` in {entrypoint} is {what} {kind}, not a FastAPI application.")
     return app
+
+
+def _import_entrypoint(entrypoint: str) -> ModuleType:
+    path = entrypoint.removesuffix(".py")
+    if "." not in path and path != "__main__":
+        return importlib.import_module(path.removesuffix("/__init__").replace("/", "."))
+    # `my.app.py` cannot be named in an import, and `__main__` is this program's own name.
+    from importlib import util  # noqa: PLC0415 - most starts have no need for it
+
+    folder, _, file = path.rpartition("/")
+    stem = "__entrypoint__" if file == "__main__" else file.replace(".", "_")
+    name = f"{folder.replace('/', '.')}.{stem}" if folder and "." not in folder else stem
+    absolute = os.path.abspath(entrypoint)
+    spec = util.spec_from_file_location(name, absolute, loader=_TextLoader(name, absolute))
+    if spec is None or spec.loader is None:
+        raise ImportError(entrypoint)
+    module = sys.modules[name] = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def _is_application(app: object) -> bool:

@@ -4,6 +4,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from tests.runner.running import HELLO, Running
 
 Start = Callable[..., Running]
@@ -46,8 +48,41 @@ def test_module_has_its_own_name_and_never_main(start: Start) -> None:
     assert running.get("/").json() == "shop.main"
 
 
+@pytest.mark.parametrize(
+    ("entrypoint", "name"),
+    [
+        ("my-app.py", "my-app"),
+        ("my.app.py", "my_app"),
+        ("shop/v1.0.py", "shop.v1_0"),
+        ("class.py", "class"),
+        ("__main__.py", "__entrypoint__"),
+        ("shop/__main__.py", "shop.__main__"),
+        ("shop/__init__.py", "shop"),
+    ],
+)
+def test_any_file_name_can_be_the_entrypoint(start: Start, entrypoint: str, name: str) -> None:
+    running = start(files={entrypoint: answering("__name__")}, entrypoint=entrypoint)
+    assert running.wait_until_ready().get("/").json() == name
+
+
+def test_text_that_cannot_be_encoded_does_not_fail_a_print(start: Start) -> None:
+    variables = {"PYTHONIOENCODING": "ascii"}
+    running = start(answering("print('ü \\ud800')"), variables=variables).wait_until_ready()
+    assert running.get("/").status_code == 200
+    assert running.out.splitlines()[0] == "ü \\ud800"
+
+
 def test_learners_files_may_have_the_names_of_the_runners(start: Start) -> None:
-    names = ["entrypoint", "environment", "failure", "front", "learner_code", "probes", "server"]
+    names = [
+        "entrypoint",
+        "environment",
+        "failure",
+        "front",
+        "learner_code",
+        "lifecycle",
+        "probes",
+        "server",
+    ]
     files = {f"{name}.py": f"whose = 'mine: {name}'" for name in names}
     imports = "".join(f"import {name}\n" for name in names)
     files["user_code.py"] = imports + answering(f"[m.whose for m in ({', '.join(names)})]")
