@@ -13,6 +13,7 @@ import re
 import shutil
 import sysconfig
 import tempfile
+from asyncio.subprocess import Process
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
@@ -93,14 +94,18 @@ class Kustomize:
             raise CheckUnavailable(f"kustomize cannot be started: {error}") from error
         try:
             async with asyncio.timeout(_SECONDS):
-                output, errors = await asyncio.gather(_read(process.stdout), _read(process.stderr))
-                return await process.wait(), output, errors.decode(errors="replace")
+                output, errors = await asyncio.gather(
+                    _drain(process, process.stdout), _drain(process, process.stderr)
+                )
+                status = await process.wait()
         except TimeoutError:
             raise CheckUnavailable(f"kustomize gave no answer in {_SECONDS:.0f} s") from None
         finally:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself
-                process.kill()
-            await process.wait()
+            _kill(process)
+            await process.communicate()  # asyncio sees the end only once both pipes are empty
+        if max(len(output), len(errors)) > _OUTPUT_BYTES:
+            raise CheckUnavailable(f"kustomize wrote more than {_OUTPUT_BYTES} bytes")
+        return status, output, errors.decode(errors="replace")
 
 
 def _environment() -> dict[str, str]:
@@ -113,18 +118,20 @@ def _environment() -> dict[str, str]:
     }
 
 
-async def _read(stream: asyncio.StreamReader | None) -> bytes:
-    """All of a pipe; raise CheckUnavailable once it holds more than a build may give."""
-    if stream is None:
-        raise CheckUnavailable("kustomize has no output")
-    parts: list[bytes] = []
-    size = 0
-    while part := await stream.read(65536):
-        parts.append(part)
-        size += len(part)
-        if size > _OUTPUT_BYTES:
-            raise CheckUnavailable(f"kustomize wrote more than {_OUTPUT_BYTES} bytes")
-    return b"".join(parts)
+async def _drain(process: Process, stream: asyncio.StreamReader | None) -> bytes:
+    """Read a pipe to its end; a process that writes more than a build may give is ended."""
+    content = bytearray()
+    while stream and (part := await stream.read(65536)):
+        content += part
+        if len(content) > _OUTPUT_BYTES:
+            _kill(process)
+            break
+    return bytes(content)
+
+
+def _kill(process: Process) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it ended by itself
+        process.kill()
 
 
 def _write(files: Mapping[str, bytes]) -> Path:

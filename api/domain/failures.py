@@ -19,8 +19,6 @@ _FRAME: Final = re.compile(r' *File "(?P<path>[^"]+)", line (?P<line>[0-9]{1,7})
 _EXCEPTION: Final = re.compile(r"[A-Za-z_][\w.]*(?:: .*)?")
 _LEARNERS_FILE: Final = re.compile(r"(?:/tmp/app/|/app/)?(?P<path>[^/<].*)")
 _LIBRARY: Final = re.compile(r"(?:^|/)(?:site-packages|dist-packages|lib/python[0-9.]+)/")
-_KILLED: Final = 137  # 128 + SIGKILL
-_CRASH_LOOP: Final = "CrashLoopBackOff"
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ class Spot:
     line: int | None = None
 
 
-#: The runner's exit statuses (runner/failure.py): reason, message without a log, hint.
+#: Exit statuses, most of them of runner/failure.py: reason, message without a log, hint.
 _EXITS: Final = {
     2: ("platform", "The runner was started with wrong settings.", "Tell an administrator."),
     3: (
@@ -62,6 +60,11 @@ _EXITS: Final = {
         "Look at the lifespan function or the startup event that is named.",
     ),
     6: ("platform", "The runner could not listen on its port.", "Deploy again."),
+    137: (  # 128 + SIGKILL
+        "killed",
+        "The app was stopped by force, most likely because it needed too much memory.",
+        "Load less at once; then deploy again.",
+    ),
     0: (
         "ended",
         "The app ended by itself.",
@@ -137,8 +140,6 @@ def explain(pod: Pod) -> Failure:
         if known.reason != "not_answering" or spot is None:
             return known
         return replace(known, path=spot.path, line=spot.line)
-    if pod.exit_code == _KILLED and spot is None:
-        return Failure(*_REASONS["OOMKilled"])
     known = Failure(*_EXITS.get(pod.exit_code, _CRASHED) if pod.exit_code is not None else _CRASHED)
     if spot is None:
         return known

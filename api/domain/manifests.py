@@ -90,6 +90,9 @@ class RenderSettings:
     entry_points: tuple[str, ...] = ("web",)  # Traefik's, on which the apps answer
     max_apps: int = 20  # sizes a tenant's compute quota
     ceilings: Ceilings = field(default_factory=Ceilings)
+    #: Whose forwarded scheme and host an app believes: in a cluster nobody but the router gets
+    #: through to it, at an address that changes.
+    trusted_proxies: str = "*"
     traefik_namespace: str = "traefik"
     platform_namespace: str = "fastapi-platform"
     blocked_cidrs: tuple[str, ...] = ()  # cluster ranges outside the private ones
@@ -275,6 +278,8 @@ def _write(context: Context, value: object) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
+    if isinstance(value, StrictUndefined):
+        return str(value)  # raises, and names what is missing
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} is not written into a manifest")
     context["written"].append(value)

@@ -2,7 +2,8 @@
 
 Rules: an id is lower-case, DNS-safe, starts with a letter and has at most 40 characters, so that
 `user-<id>` and the labels made from ids stay within Kubernetes' 63. Within one kind every object
-name is the app id with one fixed suffix, so names made from two ids never collide.
+name is the app id with one fixed suffix, so names made from two ids never collide; Middlewares
+have two suffixes of one length, so neither ends with the other.
 """
 
 import hashlib
