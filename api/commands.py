@@ -23,6 +23,15 @@ from api.terminal import Json, load_settings, print_json, run, show_one
 BACKLOG: Final = 2048  # connections waiting to be accepted: a class that starts at one moment
 GRACE_SECONDS: Final = 5  # for open requests, such as event streams, when the server stops
 
+_SETTINGS_HEAD: Final = """\
+# Settings
+
+Environment variables of the platform, all optional on one's own machine. This page is printed by
+`python -m api settings`.
+
+| Variable | Default | Meaning |
+| --- | --- | --- |"""
+
 app = typer.Typer(
     name="python -m api",
     help="Run and look after the platform.",
@@ -103,7 +112,7 @@ def print_settings(*, as_json: Json = False) -> None:
     if as_json:
         print_json([row.model_dump() for row in rows])
         return
-    typer.echo("| Variable | Default | Meaning |\n| --- | --- | --- |")
+    typer.echo(_SETTINGS_HEAD)
     for row in rows:
         typer.echo(f"| `{row.name}` | {row.default} | {row.description} |")
 

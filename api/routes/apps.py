@@ -140,7 +140,7 @@ async def deploy_status(ref: Ref, rollouts: Rollouts) -> DeployStatus:
 
 # The status is said, because OpenAPI cannot be made from a response class without one.
 @router.get(
-    "/{app_id}/events", status_code=200, responses=_OWN | _STREAM, response_class=EventStream
+    "/{app_id}/events", status_code=200, responses=_OWN | _STREAM, response_class=Response
 )
 async def events(ref: Ref, rollouts: Rollouts) -> EventStream:
     """The same as deploy-status, as events named `status`, until live, failed or superseded."""
