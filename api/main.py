@@ -1,6 +1,7 @@
 """The wiring: every part is made here, once, and handed to those who use it."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
@@ -29,7 +30,7 @@ from api.composition import Composer
 from api.dependencies import Check, Platform, Records
 from api.deployments import Deployments
 from api.domain.manifests import RenderSettings, Templates
-from api.errors import ClusterUnavailable
+from api.errors import ClusterUnavailable, Unavailable
 from api.history import History
 from api.init_repo import init_repo
 from api.intents import Intents
@@ -42,6 +43,7 @@ from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
 from api.tenants import Tenants
 
+_log = logging.getLogger(__name__)
 DATABASE_FILE: Final = "platform.sqlite3"
 REPOSITORY: Final = "repo.git"
 
@@ -103,11 +105,12 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     store, origin = records.store, settings.apps_origin
     deployments = Deployments(repo, intents, check, publisher, store, settings.max_apps_per_user)
     rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
-    await stack.enter_async_context(_running(publisher.watch()))
+    watching = await stack.enter_async_context(_running(publisher.watch()))
     checks: dict[str, Check] = {
         "database": store.check,
         "repository": lambda: _required(intents.tip()),
         "cluster": lambda: _no_problem(cluster),
+        "publishing": lambda: _goes_on(watching),
     }
     return Platform(
         settings=settings,
@@ -122,14 +125,25 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
 
 
 @asynccontextmanager
-async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Work that goes on beside the requests until the platform closes."""
+async def _running(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
+    """Work that goes on beside the requests until the platform closes; `readyz` watches it."""
     task = asyncio.create_task(work)
+    task.add_done_callback(_log_end)
     try:
-        yield
+        yield task
     finally:
         task.cancel()
         await asyncio.wait({task})
+
+
+def _log_end(task: asyncio.Task[None]) -> None:
+    if not task.cancelled():
+        _log.critical("%s ended", task.get_coro(), exc_info=task.exception())
+
+
+async def _goes_on(task: asyncio.Task[None]) -> None:
+    if task.done():
+        raise Unavailable("It ended by an error, which the log tells; restart the platform.")
 
 
 async def _no_problem(cluster: Cluster) -> None:
