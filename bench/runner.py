@@ -1,7 +1,8 @@
 """Start and memory of the runner against plain `uvicorn user_code:app`, on the same app.
 
-Both run with the runner's own Python, one after the other in turn, so that whatever else the
-machine does meets both. Prints medians and ratios; exits with 1 when a ratio is above its limit.
+Both run with the runner's own Python, in pairs whose order alternates, so that whatever else the
+machine does meets both. Prints medians of both and of the pairs' ratios; exits with 1 when a ratio
+is above its limit.
 
     python bench/runner.py [rounds]
 """
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,8 +119,11 @@ def answers(port: int) -> bool:
         return False
 
 
-def measure(process: subprocess.Popen[bytes], started: float, port: int) -> Start:
-    """Wait for the first 200 and end the process; `started` is a `time.perf_counter()`."""
+def start(launch: Callable[[Path, int], subprocess.Popen[bytes]], folder: Path) -> Start:
+    """Start it, wait for the first 200 and end it."""
+    port = free_port()
+    started = time.perf_counter()
+    process = launch(folder, port)
     try:
         while not answers(port):
             if process.poll() is not None or time.perf_counter() - started > DEADLINE_SECONDS:
@@ -135,25 +140,26 @@ def measure(process: subprocess.Popen[bytes], started: float, port: int) -> Star
 
 def compare(name: str, code: str, rounds: int) -> bool:
     """Print the table row of one app; whether both ratios are within their limits."""
-    starts: dict[str, list[Start]] = {"plain": [], "runner": []}
+    pairs: list[tuple[Start, Start]] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "app"
         folder.mkdir()
         (folder / "user_code.py").write_text(code, encoding="utf-8")
-        for number in range(rounds + 1):
-            for kind, launch in (("plain", plain), ("runner", runner)):
-                port = free_port()
-                started = time.perf_counter()
-                start = measure(launch(folder, port), started, port)
-                if number:  # the first pair warms the page cache and writes bytecode
-                    starts[kind].append(start)
-    milliseconds = {k: statistics.median(s.milliseconds for s in v) for k, v in starts.items()}
-    mebibytes = {k: statistics.median(s.mebibytes for s in v) for k, v in starts.items()}
-    start_ratio = milliseconds["runner"] / milliseconds["plain"]
-    memory_ratio = mebibytes["runner"] / mebibytes["plain"]
+        start(plain, folder)  # warms the page cache and writes bytecode …
+        start(runner, folder)  # … for both
+        for number in range(rounds):
+            if number % 2:
+                pairs.append((start(plain, folder), start(runner, folder)))
+            else:
+                after = start(runner, folder)
+                pairs.append((start(plain, folder), after))
+    milliseconds = [statistics.median(pair[kind].milliseconds for pair in pairs) for kind in (0, 1)]
+    mebibytes = [statistics.median(pair[kind].mebibytes for pair in pairs) for kind in (0, 1)]
+    start_ratio = statistics.median(b.milliseconds / a.milliseconds for a, b in pairs)
+    memory_ratio = statistics.median(b.mebibytes / a.mebibytes for a, b in pairs)
     print(
-        f"{name:<32}{milliseconds['plain']:>9.0f}{milliseconds['runner']:>9.0f}{start_ratio:>8.2f}"
-        f"{mebibytes['plain']:>11.1f}{mebibytes['runner']:>9.1f}{memory_ratio:>8.2f}"
+        f"{name:<32}{milliseconds[0]:>9.0f}{milliseconds[1]:>9.0f}{start_ratio:>8.2f}"
+        f"{mebibytes[0]:>11.1f}{mebibytes[1]:>9.1f}{memory_ratio:>8.2f}"
     )
     return start_ratio <= MAX_START_RATIO and memory_ratio <= MAX_MEMORY_RATIO
 
@@ -161,7 +167,7 @@ def compare(name: str, code: str, rounds: int) -> bool:
 def main() -> int:
     """Run every comparison; 0 when all are within their limits."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    print(f"start to first 200 and memory, medians of {rounds} rounds in turn")
+    print(f"start to first 200 and memory, medians of {rounds} pairs")
     print(f"{'':<32}{'ms':>9}{'ms':>9}{'':>8}{'MiB':>11}{'MiB':>9}")
     print(
         f"{'app':<32}{'uvicorn':>9}{'runner':>9}{'ratio':>8}{'uvicorn':>11}{'runner':>9}{'ratio':>8}"

@@ -12,6 +12,7 @@ import httpx2
 import pytest
 import yaml
 
+from api.domain.source_check import check
 from tests.programs.checks import PROGRAMS, Program
 from tests.runner.running import PYTHON, WAIT_SECONDS, Running, free_port
 
@@ -80,6 +81,12 @@ def test_program_works_unchanged_behind_the_prefix(
         running.wait_until_ready()
         asyncio.run(visit(program, router.add(name, prefix, running.port)))
         assert running.stop() == 0
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
+def test_program_passes_the_source_check_without_a_word(program: Program) -> None:
+    files = {path: text.encode() for path, text in program.files.items()}
+    assert check(files, program.entrypoint) == []
 
 
 def test_programs_work_without_a_platform_too(tmp_path: Path) -> None:
