@@ -8,6 +8,7 @@ each diagnostic.
 """
 
 import asyncio
+import gc
 import json
 import resource
 import signal
@@ -150,6 +151,8 @@ def _question(
 
 def serve(questions: BinaryIO, answers: BinaryIO) -> None:
     """Answer questions until the parent closes the pipe."""
+    gc.freeze()  # what is there now stays …
+    gc.disable()  # … and trees grow large: collecting meanwhile only costs time
     while (head := _frame(questions)) is not None:
         body = _frame(questions)
         if body is None:
@@ -157,6 +160,7 @@ def serve(questions: BinaryIO, answers: BinaryIO) -> None:
         answer = json.dumps([astuple(found) for found in _answer(head, body)]).encode()
         answers.write(_LENGTH.pack(len(answer)) + answer)
         answers.flush()
+        gc.collect()
 
 
 def _answer(head: bytes, body: bytes) -> list[Diagnostic]:

@@ -76,7 +76,7 @@ class Kinds:
         else:
             what = _DISPLAYS.get(type(value))
             if isinstance(value, ast.Constant):
-                what = f"`{value.value!r}`"[:60]
+                what = _constant(value.value)
             return frozenset({Found("other", what, node) if what else UNKNOWN})
         return union(self.of(part, scope, node=node, depth=depth + 1) for part in parts)
 
@@ -216,6 +216,12 @@ def here(found: State, node: Any, module: str) -> State:
     )
 
 
+def _constant(value: object) -> str:
+    if value is None or isinstance(value, bool):
+        return f"`{value}`"
+    return _CONSTANTS.get(type(value), "a constant")
+
+
 def _is_class_name(dotted: str) -> bool:
     name = dotted.rpartition(".")[2]
     return name[:1].isupper() or dotted in _PLAIN_CLASSES
@@ -245,3 +251,4 @@ _DISPLAYS: Final[dict[type, str]] = {
     ast.JoinedStr: "a text",
     ast.Compare: "a truth value",
 }
+_CONSTANTS: Final[dict[type, str]] = {str: "a text", int: "a number", float: "a number"}

@@ -38,7 +38,7 @@ def check(
     administrator allowed. Raises nothing, whatever the input, but costs up to a second of
     processor time and, on an interpreter with a flaw, could end the process: run it in a helper.
     """
-    found = list(check_paths(files))
+    found = list(check_paths(files, additional_imports))
     if any(one.code in ("too_many_files", "too_large", "file_too_large") for one in found):
         return _in_order(found)
     sources: dict[str, Source] = {}
@@ -166,8 +166,8 @@ def _modules(files: Mapping[str, bytes]) -> set[str]:
     """The dotted names of all modules and packages that the files make."""
     modules: set[str] = set()
     for path in files:
-        if path.endswith(".py"):
-            parts = _module_name(path).split(".")
+        parts = _module_name(path).split(".")
+        if path.endswith(".py") and all(part.isidentifier() for part in parts):
             modules |= {".".join(parts[:end]) for end in range(1, len(parts) + 1)}
     return modules - {""}
 

@@ -230,6 +230,9 @@ class _Module:
         return state
 
     def _walruses(self, node: ast.stmt, state: State, scope: Scope) -> State:
+        bindings = self.facts.scope.bindings.get(self.name, ())
+        if not any(isinstance(binding.node, ast.NamedExpr) for binding in bindings):
+            return state
         if isinstance(node, _DEFINITIONS):
             return state
         for part in _expressions(node):

@@ -160,22 +160,19 @@ def _comprehension(walk: Walk, node: ComprehensionNode) -> None:
     outside, scope = walk.scope, walk.enter("comprehension", node)
     inside: list[Any] = []
     for number, generator in enumerate(node.generators):
-        walk.scope = scope
-        kept, walk.stack = walk.stack, []
         iterated_in = scope if number else outside
         element = Binding("element", generator, generator.iter, 0, iterated_in)
+        walk.scope = scope
+        kept, walk.stack = walk.stack, []
         walk.assign(generator.target, element, scope)
         inside += [*walk.stack, *generator.ifs]
         walk.scope, walk.stack = outside, kept
         if number:
             inside.append(generator.iter)
-        else:
-            walk.stack.append(generator.iter)  # the first iterable belongs to the scope outside
-    if type(node) is ast.DictComp:
-        inside += [node.key, node.value]
-    else:
-        inside.append(node.elt)  # type: ignore[union-attr]
-    walk.waiting.append((scope, inside))
+        else:  # the first iterable belongs to the scope outside
+            walk.later(outside, [generator.iter], walk.nested + 1)
+    inside += [node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt]
+    walk.later(scope, inside, walk.nested + 1)
 
 
 HANDLERS: Final[Mapping[type, Handler]] = {

@@ -36,10 +36,12 @@ class ImportTime:
         self.sources = sources
         self.project = project
         self.seen: set[Any] = set()
+        self.needed = any(_may_not_end(facts) for facts in project.facts.values())
 
     def check(self, facts: Facts) -> Iterator[Diagnostic]:
         """What of this file starts a server, an event loop or an endless loop when imported."""
-        yield from self._run(facts.tree.body, facts.scope)
+        if self.needed:
+            yield from self._run(facts.tree.body, facts.scope)
 
     def _run(self, body: Sequence[ast.stmt], scope: Scope) -> Iterator[Diagnostic]:
         waiting: list[ast.AST] = list(body)
@@ -132,6 +134,21 @@ class ImportTime:
                             yield from self._run(statement.body, inner)
 
 
+def _may_not_end(facts: Facts) -> bool:
+    """Whether a file names anything that could keep an import from ending; most do not."""
+    return (
+        any(always(loop.test) is True for loop in facts.loops)
+        or not _LOOP_METHODS.isdisjoint(facts.calls_by_name)
+        or any(
+            ((node.module if isinstance(node, ast.ImportFrom) else alias.name) or "")
+            .partition(".")[0] in _STARTERS
+            for node, _ in facts.imports
+            for alias in node.names
+        )
+    )
+
+
+_STARTERS: Final = frozenset({"asyncio", "uvicorn", "itertools"})
 _MADE_BY: Final = frozenset({"__init__", "__new__", "__post_init__"})
 
 

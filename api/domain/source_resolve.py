@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from api.domain import source_imports, source_modules
+from api.domain import source_imports, source_modules, source_names
 from api.domain.source_scopes import Binding, Facts, Scope
 
 #: Modules whose attributes are known.
@@ -17,7 +17,7 @@ _MODULES: Final = frozenset(module for module, _ in source_modules.LEADS_TO) | f
     source_imports.ALLOWED
 )
 _DEPENDENCY: Final = frozenset({"fastapi.Depends()", "fastapi.Security()"})
-MAX_STEPS: Final = 100_000
+MAX_STEPS: Final = 50_000
 
 
 class TooIntertwined(Exception):
@@ -59,6 +59,8 @@ class Project:
         self._escape = False
         self._escape = self._modules_escape()
         self._known.clear()
+
+        self.reads_by_name = any(_reads_by_name(one) for one in self.facts.values())
 
     # What an expression may be -----------------------------------------------------------
 
@@ -346,8 +348,11 @@ class Project:
                 for name, bindings in scope.bindings.items()
                 if any(self._binds_module(binding) for binding in bindings)
             }
-            if any(node.id in names for node, _ in facts.loads) or any(
-                is_module(module) for module in facts.stars
+            if any(is_module(module) for module in facts.stars) or any(
+                node.id in names
+                and (found := scope.find(node.id)) is not None
+                and any(self._binds_module(binding) for binding in found[1])
+                for node, scope in facts.loads
             ):
                 return True
         return False
@@ -388,6 +393,23 @@ class Project:
 def is_module(name: str) -> bool:
     """Whether a dotted name is a module whose attributes are known."""
     return name in _MODULES or name in source_imports.INSTEAD
+
+
+def _reads_by_name(facts: Facts) -> bool:
+    """Whether a file names a function or method that takes an attribute's name as text."""
+    return (
+        any(node.id in _BY_NAME for node, _ in facts.loads)
+        or any(node.id in _BY_NAME for node, _ in facts.bases)
+        or not _BY_NAME.isdisjoint(facts.calls_by_name)
+        or any(alias.name in _BY_NAME for node, _ in facts.imports for alias in node.names)
+    )
+
+
+_BY_NAME: Final = (
+    frozenset(name.rpartition(".")[2] for name in source_names.BY_NAME)
+    | source_names.METHODS_BY_NAME
+    | {"format", "format_map"}
+)
 
 
 def _union(several: Iterable[Values]) -> Values:

@@ -47,7 +47,7 @@ class Rules:
         for attribute, scope in self.facts.attributes:
             yield from self._attribute(attribute, scope)
         yield from self._texts()
-        if self._by_name_in_use():
+        if self.project.reads_by_name:
             for call, scope in self.facts.calls:
                 yield from self._by_name(call, scope)
 
@@ -64,15 +64,15 @@ class Rules:
 
     def _import_from(self, node: ast.ImportFrom) -> Iterator[Diagnostic]:
         module = absolute_module(self.facts, node)
-        if node.level and (module is None or not self.facts.package()):
+        if module is None:
             yield self.source.at(
                 node,
                 "relative_import",
                 "This relative import starts from a folder above the app's files."
-                if module is None
+                if self.facts.package
                 else f"`{self.facts.path}` stands in no folder, so nothing is beside it to import "
                 "with a dot.",
-                f"Write `from {node.module or module or 'package'} import …` without the dots.",
+                f"Write `from {node.module or 'package'} import …` without the dots.",
             )
             return
         module = module or ""
@@ -291,15 +291,6 @@ class Rules:
             if name in source_names.ATTRIBUTES:
                 yield self._interpreter(subscript.slice, name)
 
-    def _by_name_in_use(self) -> bool:
-        names = {name.rpartition(".")[2] for name in source_names.BY_NAME}
-        return any(node.id in names for node, _ in (*self.facts.loads, *self.facts.bases)) or any(
-            name in names
-            or name in source_names.METHODS_BY_NAME
-            or name in ("format", "format_map")
-            for name in (*self.facts.calls_by_name, *_member_names(self.facts))
-        )
-
     def _by_name(self, call: ast.Call, scope: Scope) -> Iterator[Diagnostic]:
         functions = self.project.resolve(call.func, scope)
         given = [*call.args, *(keyword.value for keyword in call.keywords)]
@@ -364,12 +355,6 @@ def _parts(node: Any) -> Iterator[Any]:
             yield from _parts(element)
     else:
         yield node
-
-
-def _member_names(facts: Facts) -> Iterator[str]:
-    for node, _ in facts.imports:
-        for alias in node.names:
-            yield alias.name
 
 
 def _is_module(name: str) -> bool:

@@ -45,7 +45,6 @@ class Scope:
     node: Any
     parent: "Scope | None"
     facts: "Facts"
-    comprehensions: int = 0
     depth: int = 0
     bindings: dict[str, list[Binding]] = field(default_factory=dict)
     outer: dict[str, bool] = field(default_factory=dict)  # global → True, nonlocal → False
@@ -73,7 +72,6 @@ class Facts:
 
     path: str
     module: str
-    is_package: bool
     tree: ast.Module
     scope: Scope = field(init=False)
     loads: list[tuple[ast.Name, Scope]] = field(default_factory=list)  # but those in `bases`
@@ -89,23 +87,25 @@ class Facts:
     subscripts: list[ast.Subscript] = field(default_factory=list)
     scopes: dict[Any, Scope] = field(default_factory=dict)
     returns: dict[Any, list[tuple[Any, Scope]]] = field(default_factory=dict)
+    loops: list[ast.While] = field(default_factory=list)
     generators: set[Any] = field(default_factory=set)
     class_in_passing: set[ast.Attribute] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.scope = self.scopes[self.tree] = Scope("module", self.tree, None, self)
 
+    @property
     def package(self) -> str:
         """The dotted package that relative imports start from; "" at the top."""
-        return self.module if self.is_package else self.module.rpartition(".")[0]
+        return self.path.rpartition("/")[0].replace("/", ".")
 
 
 def absolute_module(facts: Facts, node: ast.ImportFrom) -> str | None:
     """The dotted module a `from` import names; None when it climbs out of the learner's files."""
     if not node.level:
         return node.module or ""
-    parts = facts.package().split(".") if facts.package() else []
-    if node.level > len(parts) + 1:
+    parts = facts.package.split(".") if facts.package else []
+    if node.level > len(parts):
         return None
     parts = parts[: len(parts) - node.level + 1]
     return ".".join((*parts, *([node.module] if node.module else [])))

@@ -11,7 +11,7 @@ from api.domain.source_walk import Handler, Walk
 
 def collect(path: str, module: str, tree: ast.Module) -> Facts:
     """Walk the tree once; raise TooDeep when scopes nest beyond the limits."""
-    facts = Facts(path, module, path.endswith("__init__.py"), tree)
+    facts = Facts(path, module, tree)
     Walk(facts).run(_HANDLERS)
     return facts
 
@@ -52,6 +52,11 @@ def _augmented(walk: Walk, node: ast.AugAssign) -> None:
 def _for(walk: Walk, node: ast.For | ast.AsyncFor) -> None:
     walk.assign(node.target, Binding("element", node, node.iter, 0, walk.scope))
     walk.push(node.iter, *node.body, *node.orelse)
+
+
+def _while(walk: Walk, node: ast.While) -> None:
+    walk.facts.loops.append(node)
+    walk.push(node.test, *node.body, *node.orelse)
 
 
 def _with(walk: Walk, node: ast.With | ast.AsyncWith) -> None:
@@ -154,7 +159,7 @@ def _body(walk: Walk, node: FunctionNode, body: Sequence[Any]) -> None:
         if type(statement) is ast.Global or type(statement) is ast.Nonlocal:
             for name in statement.names:
                 scope.outer[name] = type(statement) is ast.Global
-    walk.waiting.append((scope, body))
+    walk.later(scope, body)
 
 
 def _parameter(
@@ -193,14 +198,14 @@ def _class(walk: Walk, node: ast.ClassDef) -> None:
     walk.stack.extend(keyword.value for keyword in node.keywords)
     scope = walk.enter("class", node)
     _parameters_of_types(walk, node, scope)
-    walk.waiting.append((scope, node.body))
+    walk.later(scope, node.body)
 
 
 def _alias_statement(walk: Walk, node: Any) -> None:  # `type X = …`, Python ≥ 3.12
     walk.bind(node.name.id, Binding("unknown", node))
     scope = walk.enter("function", node)
     _parameters_of_types(walk, node, scope)
-    walk.waiting.append((scope, [node.value]))
+    walk.later(scope, [node.value])
 
 
 _STATEMENTS: Final[dict[type, Handler]] = {
@@ -210,6 +215,7 @@ _STATEMENTS: Final[dict[type, Handler]] = {
     ast.AugAssign: _augmented,
     ast.For: _for,
     ast.AsyncFor: _for,
+    ast.While: _while,
     ast.With: _with,
     ast.AsyncWith: _with,
     ast.ExceptHandler: _except,

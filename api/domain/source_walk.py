@@ -54,12 +54,14 @@ class Walk:
         self.facts = facts
         self.scope = facts.scope
         self.stack: list[Any] = []
-        self.waiting: list[tuple[Scope, Sequence[Any]]] = [(facts.scope, facts.tree.body)]
+        self.nested = 0  # comprehensions around the node at hand
+        self.waiting: list[tuple[Scope, Sequence[Any], int]] = []
 
     def run(self, handlers: Mapping[type, Handler]) -> None:
         stack, fields = self.stack, _FIELDS
+        self.later(self.scope, self.facts.tree.body)
         while self.waiting:
-            self.scope, nodes = self.waiting.pop()
+            self.scope, nodes, self.nested = self.waiting.pop()
             stack.extend(nodes)
             while stack:
                 node = stack.pop()
@@ -78,11 +80,14 @@ class Walk:
     def push(self, *nodes: Any) -> None:
         self.stack.extend(node for node in nodes if node is not None)
 
+    def later(self, scope: Scope, nodes: Sequence[Any], nested: int | None = None) -> None:
+        """Walk these when the scope at hand is done."""
+        self.waiting.append((scope, nodes, self.nested if nested is None else nested))
+
     def enter(self, kind: Literal["class", "function", "comprehension"], node: Any) -> Scope:
         parent = self.scope
-        nested = parent.comprehensions + 1 if kind == "comprehension" else 0
-        scope = Scope(kind, node, parent, self.facts, nested, parent.depth + 1)
-        if nested > MAX_COMPREHENSIONS or scope.depth > MAX_SCOPES:
+        scope = Scope(kind, node, parent, self.facts, parent.depth + 1)
+        if self.nested > MAX_COMPREHENSIONS or scope.depth > MAX_SCOPES:
             raise TooDeep(node)
         self.facts.scopes[node] = scope
         return scope

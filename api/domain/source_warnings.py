@@ -1,5 +1,7 @@
 """What runs, but probably not as meant: unknown and unused names, shadowed routes, a second app."""
 
+import __future__
+
 import ast
 import builtins
 import difflib
@@ -32,6 +34,7 @@ _KNOWN: Final = frozenset(dir(builtins)) | frozenset(
         "WindowsError",
     ]
 )
+_HELPED: Final = 10  # names that are compared with known ones: it takes time
 _METHODS: Final = frozenset(
     ["get", "post", "put", "delete", "patch", "options", "head", "trace", "websocket"]
 )
@@ -44,7 +47,7 @@ def check_warnings(
     """Warnings of one file; none of them keeps an app from being deployed."""
     yield from _unknown_names(source, facts, project)
     yield from _unknown_members(source, facts, project)
-    if not facts.is_package:
+    if not facts.path.endswith("__init__.py"):
         yield from _unused(source, facts)
     yield from _shadowed_routes(source, facts)
     if facts.path == entrypoint:
@@ -62,7 +65,8 @@ def _unknown_names(source: Source, facts: Facts, project: Project) -> Iterator[D
         if facts.stars and project.from_stars(name, facts):
             continue
         told.add(name)
-        near = difflib.get_close_matches(name, {*facts.scope.bindings, *_KNOWN}, 1, 0.8)
+        alike = [known for known in (*facts.scope.bindings, *_KNOWN) if known[0] == name[0]]
+        near = difflib.get_close_matches(name, alike, 1, 0.8) if len(told) <= _HELPED else []
         hint = f"Did you mean `{near[0]}`?" if near else "Define or import it first."
         yield source.at(
             node, "unknown_name", f"`{name}` is defined nowhere.", hint, severity="warning"
@@ -124,7 +128,7 @@ def _unused_what(binding: Binding, scope: Scope) -> str | None:
     return None
 
 
-_FUTURE: Final = frozenset(("__future__", name) for name in __import__("__future__").__dict__)
+_FUTURE: Final = frozenset(("__future__", name) for name in __future__.all_feature_names)
 
 
 def _exported(facts: Facts) -> set[str]:
