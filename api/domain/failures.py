@@ -62,8 +62,8 @@ _EXITS: Final = {
     6: ("platform", "The runner could not listen on its port.", "Deploy again."),
     137: (  # 128 + SIGKILL
         "killed",
-        "The app was stopped by force, most likely because it needed too much memory.",
-        "Load less at once; then deploy again.",
+        "The app was stopped by force.",
+        "Most often it needed too much memory: load less at once, then deploy again.",
     ),
     0: (
         "ended",
@@ -87,6 +87,11 @@ _REASONS: Final = {
         "not_answering",
         "The app did not become ready in time.",
         "Look for something slow or endless that runs while the app starts.",
+    ),
+    "Blocked": (  # our word for a failed liveness probe
+        "blocked",
+        "The app stopped answering: something in it blocks the event loop.",
+        "Use `await` for waiting, and plain `def` routes for slow work.",
     ),
     "Unschedulable": (
         "no_room",
@@ -132,6 +137,11 @@ _CRASHED: Final = (
 )
 
 
+def is_known(reason: str | None) -> bool:
+    """Whether a waiting pod's reason says why it waits (`ContainerCreating` does not)."""
+    return reason in _REASONS
+
+
 def explain(pod: Pod) -> Failure:
     """Why a pod failed or does not get further."""
     spot = find_error(pod.log_tail)
@@ -140,7 +150,10 @@ def explain(pod: Pod) -> Failure:
         if known.reason != "not_answering" or spot is None:
             return known
         return replace(known, path=spot.path, line=spot.line)
-    known = Failure(*_EXITS.get(pod.exit_code, _CRASHED) if pod.exit_code is not None else _CRASHED)
+    code = pod.exit_code
+    if code is not None and code < 0:  # a process reports the signal as a negative number
+        code = 128 - code
+    known = Failure(*_CRASHED if code is None else _EXITS.get(code, _CRASHED))
     if spot is None:
         return known
     if spot.message.startswith("MemoryError"):
@@ -174,12 +187,14 @@ def _runners_line(line: str) -> Spot | None:
 
 def _traceback(lines: Sequence[str]) -> Spot | None:
     """The innermost of the learner's frames in the last traceback, and its last line."""
+    # A syntax error in the entrypoint itself comes without the headline.
     starts = [i for i, line in enumerate(lines) if line.startswith("Traceback (most recent call")]
+    starts = starts or [i for i, line in enumerate(lines) if _FRAME.match(line)][:1]
     if not starts:
         return None
     path: str | None = None
     number: int | None = None
-    for line in lines[starts[-1] + 1 :]:
+    for line in lines[starts[-1] :]:
         if frame := _FRAME.match(line):
             own = _LEARNERS_FILE.fullmatch(frame["path"])
             if own and not _LIBRARY.search(frame["path"]):

@@ -162,8 +162,9 @@ def _told(
     kept = " The version before keeps serving." if _older(intent, observation) else ""
     message = step.detail + kept
     if step.failure is None:
-        # `live` means that it is over; what still waits for its address is starting.
-        active: StageName = "starting" if name == "live" else name
+        # `live` means that it is over; what still waits for its address, or to be gone, is not.
+        before: StageName = "starting" if intent.wanted == "running" else "applied"
+        active = before if name == "live" else name
         return Progress(active, percent, message, intent.commit, stages)
     failure = step.failure
     error = DeployError(

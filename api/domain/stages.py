@@ -1,11 +1,11 @@
 """The stages of a deploy, each with its evidence, its deadline and its reasons to fail."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from api.domain.failures import Failure, explain
+from api.domain.failures import Failure, explain, find_error, is_known
 from api.domain.rollout import Observation, Pod, StageName
 
 #: Reasons of a waiting pod that time does not cure.
@@ -31,6 +31,7 @@ class Hold:
     hint: str
     path: str | None = None
     line: int | None = None
+    unknown: bool = False  # the check could not be finished: it is tried again
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,13 @@ def _committed(scene: Scene) -> Step:
     intent = scene.intent
     if intent.blocked and intent.wanted != "gone":
         return _failed(Failure("suspended", intent.blocked, "Ask an administrator to lift it."))
-    if intent.hold:
-        hold = intent.hold
-        return _failed(Failure(hold.reason, hold.message, hold.hint, hold.path, hold.line))
     if intent.published:
         return _done("Published.")
-    if intent.waiting:
-        return _active(f"Saved; publishing waits: {intent.waiting}")
+    hold = intent.hold
+    if hold and not hold.unknown:
+        return _failed(Failure(hold.reason, hold.message, hold.hint, hold.path, hold.line))
+    if words := hold.message if hold else intent.waiting:
+        return _active(f"Saved; publishing waits: {words}")
     if scene.late:
         return _failed(Failure("not_published", "Saved, but not published in time.", _WAIT))
     return _active("Being published.")
@@ -209,14 +210,14 @@ def _starting(scene: Scene) -> Step:
     pod = max(scene.pods, key=_age, default=None)
     if failure := _start_failure(scene, pod):
         return _failed(failure)
-    if pod and pod.reason:
+    if pod and is_known(pod.reason):
         return _active(explain(pod).message)
     return _active("Starting." if pod else "Waiting for a place to start.")
 
 
 def _start_failure(scene: Scene, pod: Pod | None) -> Failure | None:
     if pod and (pod.phase == "failed" or pod.restarts or pod.reason in _FINAL_REASONS):
-        return explain(pod)
+        return _ended(pod, scene.seen.warnings)
     workload = scene.seen.workload
     if scene.carried and workload and workload.observed and workload.stalled:
         return _too_slow(pod, workload.stalled)
@@ -224,6 +225,17 @@ def _start_failure(scene: Scene, pod: Pod | None) -> Failure | None:
     if scene.now - start > timedelta(seconds=scene.seconds):
         return _too_slow(pod, next(iter(scene.seen.warnings), ""))
     return None
+
+
+def _ended(pod: Pod, warnings: Sequence[str]) -> Failure:
+    """Why a pod ended; a warning only says more about one that was killed without a word."""
+    failure = explain(pod)
+    if failure.reason in ("killed", "crashed") and not find_error(pod.log_tail):
+        if any("Startup probe failed" in words for words in warnings):
+            return explain(replace(pod, reason="Unhealthy"))
+        if any("Liveness probe failed" in words for words in warnings):
+            return explain(replace(pod, reason="Blocked"))
+    return failure
 
 
 def _age(pod: Pod) -> tuple[bool, float]:
@@ -236,7 +248,7 @@ def _too_slow(pod: Pod | None, words: str) -> Failure:
     if pod is None:
         message = f"The app did not get a place to start: {_short(words)}".removesuffix(": ")
         return Failure("not_started", message, _WAIT)
-    return explain(pod if pod.reason or pod.log_tail else replace(pod, reason="Unhealthy"))
+    return explain(pod if is_known(pod.reason) else replace(pod, reason="Unhealthy"))
 
 
 def _live(scene: Scene) -> Step:
