@@ -171,7 +171,7 @@ class Composer:
         if not app.intent:
             removed = {_folder(app.ref): None} if app.stands else None
             return Outcome(app.ref, removed, removes=app.stands is not None)
-        if await self._history.owner(app.ref.app_id) != app.ref.user_id:
+        if await self._history.owner(app.ref.app_id) not in (None, app.ref.user_id):  # None: new
             message = f"The id {app.ref.app_id} belongs to another tenant."
             hint = "Give the app an id of its own: the folder's name, and `id` in app.yaml."
             return Outcome(app.ref, hold=Hold((problem("app.yaml", "foreign_id", message, hint),)))

@@ -7,8 +7,9 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api import accounts, deployments, history, intents, publishing, rollouts, tenants
+from api import accounts, deployments, history, intents, publishing, rollouts, tenants, writer
 from api.clients.cluster import Cluster
+from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.metrics import Metrics
 from api.clients.store import Account
@@ -28,6 +29,8 @@ class Records:
     store: StoreProtocol
     accounts: accounts.Accounts
     repo: GitopsRepo
+    upstream: Upstream
+    writer: writer.Writer
     history: history.History
     intents: intents.Intents
     tenants: tenants.Tenants

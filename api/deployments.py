@@ -6,8 +6,7 @@ get through, the next look of the publisher repeats it.
 
 import hashlib
 import json
-import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -20,11 +19,10 @@ from api.domain.commit_message import intent_message, person
 from api.domain.drafts import AppDraft, app_file, changed_files, new_files
 from api.domain.intent_check import AppFolder
 from api.domain.names import AppRef, new_app_id, shard_of
-from api.domain.publication import NOT_APPS, Checked
+from api.domain.publication import NOT_APPS, Checked, entries_of
 from api.domain.repo_layout import (
     DEFAULT_ENTRYPOINT,
     EMPTY_OVERLAY,
-    MAIN,
     AppFile,
     PlatformFile,
     TenantFile,
@@ -42,9 +40,8 @@ from api.errors import (
     StaleBase,
 )
 from api.intents import Intents, StoredApp
-from api.publishing import Publisher
+from api.writer import Writer
 
-_log = logging.getLogger(__name__)
 _MAX_REPLAYS: Final = 20
 _KEY_LIFETIME: Final = timedelta(hours=24)
 _MAX_KEY: Final = 200
@@ -67,14 +64,14 @@ class Deployments:
         repo: GitopsRepo,
         intents: Intents,
         check: IntentCheck,
-        publisher: Publisher,
+        writer: Writer,
         store: Store,
         max_apps: int,
     ) -> None:
         self._repo = repo
         self._intents = intents
         self._check = check
-        self._publisher = publisher
+        self._writer = writer
         self._store = store
         self._max_apps = max_apps
 
@@ -145,9 +142,7 @@ class Deployments:
             intent_message("delete", [ref], stored.name, request_id),
             person(account.username, account.user_id),
         )
-        commit = await self._repo.commit(MAIN, change)
-        await self._publish(ref, digits)
-        return commit
+        return await self._writer.write(change, shard_of(ref.user_id, digits))
 
     async def restart(self, account: Account, ref: AppRef, request_id: str) -> str:
         """Start the app anew by a commit that only says so; returns the commit."""
@@ -274,24 +269,25 @@ class Deployments:
             if errors:
                 raise _refused(errors, found)
         if work.change.edits:
-            await self._repo.commit(MAIN, work.change)
-        main = await self._intents.indexed_tip()
-        stored = await self._intents.find(main, work.platform, ref)
+            await self._remember(ref, work, app, found)
+            await self._writer.write(work.change, shard_of(ref.user_id, work.platform.shard_digits))
+        stored = await self._intents.find(await self._intents.indexed_tip(), work.platform, ref)
         if stored is None:
             raise Overtaken(ref.app_id)  # deleted by somebody else in this moment
-        if app is not None and stored.file == app:
-            entries = await self._intents.entries(main, work.platform, ref)
-            self._check.remember(ref, Checked(entries, app, tuple(found)), work.platform)
         await self._store.touch(ref, datetime.now(UTC))
-        await self._publish(ref, work.platform.shard_digits)
         return stored
 
-    async def _publish(self, ref: AppRef, digits: int) -> None:
-        """Publish now; the commit is durable, so a failure is the publisher's to repeat."""
-        try:
-            await self._publisher.publish(shard_of(ref.user_id, digits))
-        except PlatformError as error:
-            _log.warning("publishing of %s comes later: %s", ref.app_id, error.message)
+    async def _remember(
+        self, ref: AppRef, work: _Work, app: AppFile | None, found: Sequence[Diagnostic]
+    ) -> None:
+        """Keep the result under the objects that the commit will have: it is not checked twice."""
+        if app is None:
+            return
+        path = app_folder(ref, work.platform.shard_digits)
+        main = await self._intents.tip()
+        names = await self._repo.preview(main, work.change.edits, path)
+        entries = entries_of({name: entry.id for name, entry in names.items()})
+        self._check.remember(ref, Checked(entries, app, tuple(found)), work.platform)
 
     async def _require_base(self, stored: StoredApp, base: str, draft: AppDraft) -> None:
         platform = await self._intents.platform(await self._intents.tip())

@@ -16,6 +16,7 @@ from api.checking import IntentCheck
 from api.clients import commit_index, sqlite_store
 from api.clients.cluster import Cluster
 from api.clients.commit_index import CommitIndex
+from api.clients.git_upstream import Credentials, LocalUpstream, RemoteUpstream, Upstream
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.kustomize import Kustomize
 from api.clients.metrics import Metrics
@@ -42,10 +43,14 @@ from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
 from api.tenants import Tenants
+from api.watching import Watcher
+from api.writer import Writer
 
 _log = logging.getLogger(__name__)
 DATABASE_FILE: Final = "platform.sqlite3"
 REPOSITORY: Final = "repo.git"
+#: Seconds between looks at whether `main` moved by other hands (a local ref costs 20 µs).
+POLL_SECONDS: Final = 0.5
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -103,14 +108,17 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     composer = Composer(repo, intents, history, check, cluster.live, templates, rendering)
     publisher = Publisher(repo, intents, composer, cluster.poke)
     store, origin = records.store, settings.apps_origin
-    deployments = Deployments(repo, intents, check, publisher, store, settings.max_apps_per_user)
+    writer = records.writer
+    deployments = Deployments(repo, intents, check, writer, store, settings.max_apps_per_user)
     rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
-    watching = await stack.enter_async_context(_running(publisher.watch()))
+    await stack.enter_async_context(writer.running(publisher))
+    watcher = Watcher(repo, records.upstream, intents, publisher, writer)
+    watching = await stack.enter_async_context(_running(watcher.run(POLL_SECONDS)))
     checks: dict[str, Check] = {
         "database": store.check,
         "repository": lambda: _required(intents.tip()),
         "cluster": lambda: _no_problem(cluster),
-        "publishing": lambda: _goes_on(watching),
+        "publishing": lambda: _goes_on(watching, watcher),
     }
     return Platform(
         settings=settings,
@@ -141,14 +149,28 @@ def _log_end(task: asyncio.Task[None]) -> None:
         _log.critical("%s ended", task.get_coro(), exc_info=task.exception())
 
 
-async def _goes_on(task: asyncio.Task[None]) -> None:
+async def _goes_on(task: asyncio.Task[None], watcher: Watcher) -> None:
     if task.done():
         raise Unavailable("It ended by an error, which the log tells; restart the platform.")
+    if watcher.problem:
+        raise Unavailable(watcher.problem)
 
 
 async def _no_problem(cluster: Cluster) -> None:
     if problem := await cluster.problem():
         raise ClusterUnavailable(problem)
+
+
+def _upstream(settings: Settings) -> Upstream:
+    path = settings.data_dir / REPOSITORY
+    if settings.git_remote is None:
+        return LocalUpstream(path)
+    credentials = Credentials(
+        token_file=settings.git_token_file,
+        ssh_key=settings.git_ssh_key_file,
+        known_hosts=settings.git_known_hosts_file,
+    )
+    return RemoteUpstream(path, settings.git_remote, settings.publish_url, credentials)
 
 
 @asynccontextmanager
@@ -164,7 +186,9 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
         stack.push_async_callback(repo.close)
         history = History(repo, CommitIndex(database))
         intents = Intents(repo, history)
-        tenants = Tenants(repo, intents)
+        upstream = _upstream(settings)
+        writer = Writer(repo, upstream, min_interval=settings.git_min_push_interval)
+        tenants = Tenants(repo, intents, writer)
         store = SqliteStore(database)
         keys = await asyncio.to_thread(signing_keys, settings)
         passwords = await asyncio.to_thread(Passwords)
@@ -185,7 +209,7 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
             limits=RateLimits(),
             on_suspension=stop_or_start,
         )
-        yield Records(store, accounts, repo, history, intents, tenants)
+        yield Records(store, accounts, repo, upstream, writer, history, intents, tenants)
 
 
 async def _required(answer: Awaitable[object]) -> None:

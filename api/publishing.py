@@ -1,35 +1,33 @@
-"""From what people want (`main`) to what Flux applies (`flux/<shard>`).
+"""From what people want (`main`) to what Flux applies (`flux/<shard>`), one shard at a time.
 
 Level-triggered: whatever differs between the two branches is composed anew (`api/composition.py`)
-and committed. A crash, a lost race or a commit by other hands is repaired by the next look.
+into one commit. A crash, a lost race or a commit by other hands is repaired by the next look
+(`api/watching.py`). Nothing here moves a branch: that is the writer's.
 """
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 from api.clients.git_trees import Edit
-from api.clients.gitops_repo import GitopsRepo, LostRaceError
+from api.clients.git_upstream import Move
+from api.clients.gitops_repo import GitopsRepo
 from api.composition import Composer, Outcome, Tips
 from api.domain.commit_message import publish_message, source_commit, trailers
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef
 from api.domain.publication import Hold
-from api.domain.repo_layout import PlatformFile, shard_branch
-from api.errors import PlatformError, RepositoryUnavailable
+from api.domain.repo_layout import shard_branch
+from api.errors import RepositoryUnavailable
 from api.intents import Intents
 
 _log = logging.getLogger(__name__)
-_MAX_ATTEMPTS: Final = 5
-#: Seconds between looks at whether `main` moved by other hands (embedded: a local ref, 20 µs).
-POLL_SECONDS: Final = 0.5
+
 #: Tells whoever applies the shard branches that some of them moved.
-Poke = Callable[[Sequence[str]], Awaitable[None]]
+Poke = Callable[[Collection[str]], Awaitable[None]]
 
 
 class Publisher:
-    """Publishes shards; holds and waits are kept in memory, for the next look finds them again."""
+    """Composes shards; holds and waits are kept in memory, for the next look finds them again."""
 
     def __init__(self, repo: GitopsRepo, intents: Intents, composer: Composer, poke: Poke) -> None:
         self._repo = repo
@@ -38,8 +36,11 @@ class Publisher:
         self._poke = poke
         self._holds: dict[str, Mapping[AppRef, Hold]] = {}  # by shard; only shards with holds
         self._waiting: dict[str, str] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
-        self._compared: PlatformFile | None = None  # under which every app was compared
+
+    @property
+    def unsettled(self) -> Collection[str]:
+        """Shards with something held or waiting: they are opened at every look."""
+        return self._holds.keys() | self._waiting.keys()
 
     def holds(self, shard: str) -> Mapping[AppRef, Hold]:
         """The apps whose newest intent is held, and why, as of the last look at the shard."""
@@ -49,77 +50,47 @@ class Publisher:
         """Why nothing is published on the shard now; None when nothing stands in the way."""
         return self._waiting.get(shard)
 
-    async def watch(self) -> None:
-        """Look whenever `main` moved, and now and then at what is held; runs until cancelled."""
-        seen: str | None = None
-        while True:
-            try:
-                main = await self._intents.tip()
-                if main != seen or self._holds or self._waiting:
-                    await self.look()
-                    seen = main
-            except PlatformError as error:
-                _log.error("nothing was published: %s", error.message)
-            await asyncio.sleep(POLL_SECONDS)
+    async def compose(self, shard: str, main: str) -> Move | None:
+        """The move of the shard's branch for what `main` says; None when nothing is to be done.
 
-    async def look(self) -> None:
-        """Publish every shard in which something differs; the first look opens all of them."""
-        main = await self._intents.tip()
-        platform = await self._intents.platform(main)
-        everything = platform != self._compared
-        failed = False
-        for shard, state in sorted((await self._repo.shard_states(main)).items()):
-            compare = everything and state != "empty"
-            if not compare and state != "behind" and shard not in self._holds:
-                continue
-            try:
-                await self.publish(shard)
-            except PlatformError as error:
-                _log.error("shard %s was not published: %s", shard, error.message)
-                failed = True
-        if not failed:
-            self._compared = platform
-
-    async def publish(self, shard: str) -> None:
-        """Bring one shard branch in step with `main`; nothing is written when it is."""
-        async with self._locks.setdefault(shard, asyncio.Lock()):
-            for _ in range(_MAX_ATTEMPTS):
-                try:
-                    moved = await self._attempt(shard)
-                except LostRaceError:
-                    continue
-                if moved:
-                    await self._poke([shard])
-                return
-        raise RepositoryUnavailable(f"The branch {shard_branch(shard)} moved all the time.")
-
-    async def _attempt(self, shard: str) -> bool:
-        tips = await self._tips(shard)
+        `main` may be a commit that is still to be pushed. Raises RepositoryUnavailable.
+        """
+        await self._intents.indexed_tip()
+        tip = await self._repo.head(shard_branch(shard))
+        if tip is None:
+            raise RepositoryUnavailable(f"The repository has no branch {shard_branch(shard)}.")
+        source = await self._source(tip)
+        tips = Tips(shard, main, tip, source, await self._intents.platform(main))
         reason = await self._obstacle(tips)
         if reason:
-            if self._waiting.get(shard) != reason:
-                _log.error("publishing of shard %s waits: %s", shard, reason)
-            self._waiting[shard] = reason
-            return False
+            self._wait(shard, reason)
+            return None
         self._waiting.pop(shard, None)
         outcomes = await self._composer.look(tips)
         self._note_holds(shard, outcomes)
         changed = [outcome for outcome in outcomes if outcome.edits is not None]
         if not changed:
-            return False
+            return None
         edits: dict[str, Edit] = {}
         for outcome in changed:
             edits |= outcome.edits or {}
-        message = publish_message(_subject(changed), tips.main, RENDERER_VERSION)
-        await self._repo.advance(shard_branch(shard), tips.tip, edits, message)
-        return True
+        message = publish_message(_subject(changed), main, RENDERER_VERSION)
+        commit = await self._repo.compose(tip, edits, message)
+        return Move(shard_branch(shard), tip, commit)
 
-    async def _tips(self, shard: str) -> Tips:
-        tip = await self._repo.head(shard_branch(shard))  # the shard first: main is never behind it
-        if tip is None:
-            raise RepositoryUnavailable(f"The repository has no branch {shard_branch(shard)}.")
-        main = await self._intents.indexed_tip()
-        return Tips(shard, main, tip, await self._source(tip), await self._intents.platform(main))
+    async def published(self, shards: Collection[str]) -> None:
+        """These branches moved: whoever applies them is told."""
+        await self._poke(shards)
+
+    async def not_published(self, shards: Collection[str], words: str) -> None:
+        """The host of the repository refuses these branches; kept until a look succeeds."""
+        for shard in shards:
+            self._wait(shard, f"the host of the repository refuses it: {words}")
+
+    def _wait(self, shard: str, reason: str) -> None:
+        if self._waiting.get(shard) != reason:
+            _log.error("publishing of shard %s waits: %s", shard, reason)
+        self._waiting[shard] = reason
 
     async def _source(self, tip: str) -> str | None:
         info = await self._repo.info(tip)

@@ -47,6 +47,26 @@ class Settings(BaseSettings):
     frontend_dist: Path = Field(
         Path("frontend/dist"), description="Folder of the built editor, served at `/`."
     )
+    git_remote: str | None = Field(
+        None,
+        description="Address of the repository (https, ssh or a path); without it, it is kept in "
+        "`DATA_DIR/repo.git` itself.",
+    )
+    publish_url: str | None = Field(
+        None, description="A second repository for the branches `flux/*`; with `GIT_REMOTE` only."
+    )
+    git_min_push_interval: Annotated[float, Field(ge=0, le=600)] = Field(
+        0.0, description="Seconds between pushes at least; GitHub advises 10."
+    )
+    git_token_file: Path | None = Field(
+        None, description="File with the token for an https remote; read anew for every use."
+    )
+    git_ssh_key_file: Path | None = Field(
+        None, description="File with the deploy key for an ssh remote."
+    )
+    git_known_hosts_file: Path | None = Field(
+        None, description="File with the host keys that an ssh remote may have."
+    )
     token_hours: Annotated[int, Field(ge=1, le=720)] = Field(
         12, description="How long a log-in lasts, in hours."
     )

@@ -8,9 +8,8 @@ from typing import Final
 
 from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
 from api.domain.commit_message import COMMITTER, Person, intent_message, tenant_message
-from api.domain.names import AppRef
+from api.domain.names import AppRef, shard_of
 from api.domain.repo_layout import (
-    MAIN,
     Block,
     InvalidFile,
     TakenDown,
@@ -21,6 +20,7 @@ from api.domain.repo_layout import (
 )
 from api.errors import InvalidRequest, NotFound, RepositoryUnavailable
 from api.intents import Intents
+from api.writer import Writer
 
 _MAX_REPLAYS: Final = 5
 
@@ -28,9 +28,10 @@ _MAX_REPLAYS: Final = 5
 class Tenants:
     """Every change returns its commit: the tip that is there already when nothing changes."""
 
-    def __init__(self, repo: GitopsRepo, intents: Intents) -> None:
+    def __init__(self, repo: GitopsRepo, intents: Intents, writer: Writer) -> None:
         self._repo = repo
         self._intents = intents
+        self._writer = writer
 
     async def suspend(self, user_id: str, *, by: str, reason: str) -> str | None:
         """Stop all apps of a tenant; None for somebody who never had one."""
@@ -89,7 +90,7 @@ class Tenants:
             author = Person(by, COMMITTER.email)
             change = Change({path: dump(edit(tenant))}, message, author, {path: entry.id})
             try:
-                return await self._repo.commit(MAIN, change)
+                return await self._writer.write(change, shard_of(user_id, platform.shard_digits))
             except Overtaken:
                 continue
         raise RepositoryUnavailable("tenant.yaml changed all the time; nothing was saved.")

@@ -74,8 +74,16 @@ def _find(tree: pygit2.Tree, path: str) -> pygit2.Object | None:
 
 def outline(repository: pygit2.Repository, commit: str, path: str, depth: int) -> dict[str, Entry]:
     """Names below a folder, `depth` levels deep; empty when there is no such folder."""
-    tree = _find(root(repository, commit), path)
-    return _below(tree, depth) if isinstance(tree, pygit2.Tree) else {}
+    return outline_of(repository, str(root(repository, commit).id), path, depth)
+
+
+def outline_of(
+    repository: pygit2.Repository, tree_id: str, path: str, depth: int
+) -> dict[str, Entry]:
+    """The same for a tree by its object id."""
+    tree = repository[tree_id]
+    found = _find(tree, path) if isinstance(tree, pygit2.Tree) else None
+    return _below(found, depth) if isinstance(found, pygit2.Tree) else {}
 
 
 def _below(tree: pygit2.Tree, depth: int) -> dict[str, Entry]:

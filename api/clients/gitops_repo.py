@@ -6,7 +6,6 @@ again on the new tip when what it expects still stands there, and never rebased 
 """
 
 import asyncio
-import random
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,8 +26,6 @@ from api.errors import RepositoryUnavailable
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
-#: A lost race is replayed this often before the caller hears of it.
-_MAX_REPLAYS: Final = 20
 _READERS: Final = 4
 
 
@@ -66,10 +63,6 @@ class Overtaken(Exception):
         self.path = path
 
 
-class LostRaceError(Exception):
-    """Somebody else moved the branch first."""
-
-
 class GitopsRepo:
     """A bare repository on this machine; every method runs in a thread of its own."""
 
@@ -77,7 +70,6 @@ class GitopsRepo:
         self.path = path
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="git")
         self._local = threading.local()
-        self._writing = asyncio.Lock()
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -143,32 +135,24 @@ class GitopsRepo:
         """(user, app) folders of `main` that differ between a commit and its first parent."""
         return await self._run(git_trees.changed_apps, commit)
 
-    async def store(self, edits: Mapping[str, Edit], base: str | None = None) -> str:
-        """Write a tree (a commit's with `edits`, or only these) without committing; its id."""
-        return await self._run(git_trees.store, edits, base)
+    async def preview(self, base: str, edits: Mapping[str, Edit], path: str) -> Mapping[str, Entry]:
+        """The names in a folder as they would be after edits of a commit; nothing is committed."""
+        return await self._run(_preview, base, edits, path)
 
-    async def commit(self, branch: str, change: Change) -> str:
-        """Put a change on a branch, on whatever tip it has by then.
+    async def build(self, tip: str, changes: Sequence[Change]) -> list[str | Overtaken]:
+        """Write one commit after the other on `tip`, without moving a branch.
 
-        Returns the new commit, or the tip when nothing would change. Raises Overtaken when what
-        the change expects is not there, RepositoryUnavailable when races never end.
+        For each change the commit (the one before it when nothing would change), or Overtaken
+        when what it expects is not there; such a change leaves no trace.
         """
-        async with self._writing:
-            for attempt in range(_MAX_REPLAYS):
-                try:
-                    return await self._run(_commit, branch, change)
-                except LostRaceError:
-                    await asyncio.sleep(random.uniform(0, 0.01 * attempt))  # noqa: S311  (jitter)
-        raise RepositoryUnavailable(f"The branch {branch} moved all the time; nothing was saved.")
+        return await self._run(_build, tip, changes)
 
-    async def advance(self, branch: str, tip: str, edits: Mapping[str, Edit], message: str) -> str:
-        """Put a commit that is a pure function of `tip`, edits and message on a branch.
+    async def compose(self, tip: str, edits: Mapping[str, Edit], message: str) -> str:
+        """Write a commit that is a pure function of `tip`, edits and message; no branch moves.
 
         The message's Source-Commit gives the dates, so that replicas write the same id.
-        Raises LostRaceError when the branch is not at `tip` any more.
         """
-        async with self._writing:
-            return await self._run(_advance, branch, tip, edits, message)
+        return await self._run(_compose, tip, edits, message)
 
     async def _run(
         self,
@@ -299,31 +283,44 @@ def _shard_states(repository: pygit2.Repository, main: str) -> dict[str, ShardSt
     return states
 
 
-def _commit(repository: pygit2.Repository, branch: str, change: Change) -> str:
-    tip = _head(repository, branch)
-    if tip is None:
-        raise RepositoryUnavailable(f"The repository has no branch {branch}")
+def _preview(
+    repository: pygit2.Repository, base: str, edits: Mapping[str, Edit], path: str
+) -> Mapping[str, Entry]:
+    tree = git_trees.store(repository, edits, base)
+    return git_trees.outline_of(repository, tree, path, 1)
+
+
+def _build(
+    repository: pygit2.Repository, tip: str, changes: Sequence[Change]
+) -> list[str | Overtaken]:
+    built: list[str | Overtaken] = []
+    for change in changes:
+        if path := _unexpected(repository, tip, change):
+            built.append(Overtaken(path))
+            continue
+        tree = git_trees.store(repository, change.edits, tip)
+        if tree != str(git_trees.root(repository, tip).id):
+            tip = _write(repository, tree, [tip], change.message, change.author, _now())
+        built.append(tip)
+    return built
+
+
+def _unexpected(repository: pygit2.Repository, tip: str, change: Change) -> str | None:
+    """The first path that does not hold what the change takes for granted."""
     for path, expected in change.expect.items():
         found = git_trees.entry(repository, tip, path)
         if (found.id if found else None) != expected:
-            raise Overtaken(path)
-    tree = git_trees.store(repository, change.edits, tip)
-    if tree == str(git_trees.root(repository, tip).id):
-        return tip
-    commit = _write(repository, tree, [tip], change.message, change.author, _now())
-    _move(repository, branch, tip, commit)
-    return commit
+            return path
+    return None
 
 
-def _advance(
-    repository: pygit2.Repository, branch: str, tip: str, edits: Mapping[str, Edit], message: str
+def _compose(
+    repository: pygit2.Repository, tip: str, edits: Mapping[str, Edit], message: str
 ) -> str:
     at = repository[source_commit(message) or ""]
     assert isinstance(at, pygit2.Commit)  # noqa: S101  (publishing names the commit it read)
     tree = git_trees.store(repository, edits, tip)
-    commit = _write(repository, tree, [tip], message, COMMITTER, at.commit_time)
-    _move(repository, branch, tip, commit)
-    return commit
+    return _write(repository, tree, [tip], message, COMMITTER, at.commit_time)
 
 
 def _write(  # noqa: PLR0913, PLR0917  (the parts of a commit)
@@ -343,16 +340,3 @@ def _write(  # noqa: PLR0913, PLR0917  (the parts of a commit)
         [pygit2.Oid(hex=parent) for parent in parents],
     )
     return str(oid)
-
-
-def _move(repository: pygit2.Repository, branch: str, old: str, new: str) -> None:
-    """Compare and swap: libgit2 compares under the reference's lock file, as git does."""
-    ref = repository.references.get(f"refs/heads/{branch}")
-    if ref is None or str(ref.target) != old:
-        raise LostRaceError(branch)
-    try:
-        ref.set_target(pygit2.Oid(hex=new))
-    except pygit2.GitError as error:
-        if _head(repository, branch) == old and "lock" not in str(error):
-            raise  # not a race: a full disk, say
-        raise LostRaceError(branch) from error

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 from api.clients import commit_index, sqlite_store
+from api.clients.git_upstream import LocalUpstream
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.source_checker import SourceChecker
 from api.clients.sqlite import SqliteDatabase
 from api.init_repo import init_repo
-from tests.publishing.stack import Stack, make_stack
+from tests.publishing.stack import Stack, running_stack
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +37,10 @@ async def stack(tmp_path, template_repo, sources) -> AsyncIterator[Stack]:
     await asyncio.to_thread(subprocess.run, ["cp", "-r", template_repo, path], check=True)
     schema = (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
     async with SqliteDatabase.open(tmp_path / "db.sqlite3", schema) as database:
-        made = make_stack(GitopsRepo(path), database, sources)
-        yield made
-        await made.repo.close()
+        repo = GitopsRepo(path)
+        async with running_stack(repo, database, sources, LocalUpstream(path)) as made:
+            yield made
+        await repo.close()
     done = await asyncio.to_thread(
         subprocess.run, ["git", "-C", path, "fsck", "--strict"], capture_output=True, check=True
     )

@@ -1,12 +1,14 @@
 """All between a request and the shard branch, for real: git, the check, kustomize, SQLite."""
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from api.checking import IntentCheck
 from api.clients.commit_index import CommitIndex
 from api.clients.git_trees import Edit
+from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import Change, GitopsRepo
 from api.clients.kustomize import Kustomize
 from api.clients.source_checker import SourceChecker
@@ -25,6 +27,8 @@ from api.domain.rollout import LiveVersion
 from api.history import History
 from api.intents import Intents, StoredApp
 from api.publishing import Publisher
+from api.watching import Watcher
+from api.writer import Writer
 
 HELLO = "from fastapi import FastAPI\n\napp = FastAPI()\n"
 FORBIDDEN = "import os\n" + HELLO
@@ -39,6 +43,8 @@ class Stack:
     intents: Intents
     check: IntentCheck
     publisher: Publisher
+    writer: Writer
+    watcher: Watcher
     deployments: Deployments
     live: dict[AppRef, LiveVersion]
     poked: list[str] = field(default_factory=list)
@@ -49,7 +55,7 @@ class Stack:
     async def by_hand(self, edits: Mapping[str, Edit]) -> str:
         """A commit by a person, as their push would leave it."""
         change = Change(dict(edits), "By hand\n", Person("Eve", "eve@example.org"))
-        return await self.repo.commit("main", change)
+        return await self.writer.write(change)
 
     async def published(self, ref: AppRef) -> dict[str, bytes]:
         return await self.repo.files(await self.tip(ref), f"{ref.user_id}/{ref.app_id}")
@@ -63,7 +69,7 @@ class Stack:
         return self.publisher.holds(shard_of(ref.user_id, 2)).get(ref)
 
     async def look(self) -> None:
-        await self.publisher.look()
+        await self.watcher.look()
 
 
 def folder(ref: AppRef) -> str:
@@ -75,7 +81,10 @@ def account(user_id: str) -> Account:
     return Account(user_id, f"name-{user_id}", f"{user_id}@example.org", "", datetime.now(UTC))
 
 
-def make_stack(repo: GitopsRepo, database: SqliteDatabase, sources: SourceChecker) -> Stack:
+@asynccontextmanager
+async def running_stack(
+    repo: GitopsRepo, database: SqliteDatabase, sources: SourceChecker, upstream: Upstream
+) -> AsyncIterator[Stack]:
     """A replica of the api, so to speak."""
     live: dict[AppRef, LiveVersion] = {}
     poked: list[str] = []
@@ -93,5 +102,10 @@ def make_stack(repo: GitopsRepo, database: SqliteDatabase, sources: SourceChecke
 
     composer = Composer(repo, intents, history, check, seen_live, templates, settings)
     publisher = Publisher(repo, intents, composer, poke)
-    deployments = Deployments(repo, intents, check, publisher, SqliteStore(database), 3)
-    return Stack(repo, history, intents, check, publisher, deployments, live, poked)
+    writer = Writer(repo, upstream)
+    deployments = Deployments(repo, intents, check, writer, SqliteStore(database), 3)
+    watcher = Watcher(repo, upstream, intents, publisher, writer)
+    async with writer.running(publisher):
+        yield Stack(
+            repo, history, intents, check, publisher, writer, watcher, deployments, live, poked
+        )

@@ -8,6 +8,7 @@ import yaml
 
 from api.clients import commit_index, sqlite_store
 from api.clients.git_trees import Folder
+from api.clients.git_upstream import LocalUpstream, Move
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.sqlite import SqliteDatabase
 from api.domain.commit_message import publish_message, trailers
@@ -17,7 +18,7 @@ from api.domain.names import AppRef, shard_of
 from api.domain.repo_layout import EMPTY_OVERLAY, dump
 from api.domain.rollout import LiveVersion
 from api.errors import CheckUnavailable
-from tests.publishing.stack import FORBIDDEN, HELLO, account, folder, make_stack
+from tests.publishing.stack import FORBIDDEN, HELLO, account, folder, running_stack
 
 BOB, EVE = account("ubob"), account("ueve")
 
@@ -295,7 +296,8 @@ async def test_what_a_newer_renderer_published_is_left_alone(stack):
     app = await stack.deploy(BOB)
     shard, tip = shard_of(BOB.user_id, 2), await stack.tip(app.ref)
     message = publish_message("publish", await stack.repo.head("main"), RENDERER_VERSION + 1)
-    newer = await stack.repo.advance(f"flux/{shard}", tip, {"README.md": b"newer"}, message)
+    newer = await stack.repo.compose(tip, {"README.md": b"newer"}, message)
+    await LocalUpstream(stack.repo.path).push([Move(f"flux/{shard}", tip, newer)])
     await stack.by_hand({f"{folder(app.ref)}/code/user_code.py": f"# x\n{HELLO}".encode()})
     await stack.look()
     assert "newer release" in stack.publisher.waiting(shard)
@@ -359,13 +361,14 @@ async def test_replicas_that_race_write_the_same_history(stack, tmp_path, source
     schema = (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
     app = await stack.deploy(BOB)
     async with SqliteDatabase.open(tmp_path / "other.sqlite3", schema) as database:
-        replica = make_stack(GitopsRepo(stack.repo.path), database, sources)
-        for n in range(5):
-            await stack.by_hand(
-                {f"{folder(app.ref)}/code/user_code.py": f"# {n}\n{HELLO}".encode()}
-            )
-            await asyncio.gather(stack.look(), replica.look())
-        await replica.repo.close()
+        repo = GitopsRepo(stack.repo.path)
+        upstream = LocalUpstream(stack.repo.path)
+        async with running_stack(repo, database, sources, upstream) as replica:
+            for n in range(5):
+                path = f"{folder(app.ref)}/code/user_code.py"
+                await stack.by_hand({path: f"# {n}\n{HELLO}".encode()})
+                await asyncio.gather(stack.look(), replica.look())
+        await repo.close()
     line = await stack.repo.first_parents(await stack.tip(app.ref))
     assert len(line) == 1 + 6
     assert (await stack.published(app.ref))["code/user_code.py"].startswith(b"# 4")

@@ -1,0 +1,78 @@
+"""Notices that `main` moved by other hands, and has what differs published."""
+
+import asyncio
+import logging
+from typing import Final
+
+from api.clients.git_upstream import Upstream
+from api.clients.gitops_repo import GitopsRepo
+from api.domain.repo_layout import PlatformFile
+from api.errors import PlatformError
+from api.intents import Intents
+from api.publishing import Publisher
+from api.writer import Writer
+
+_log = logging.getLogger(__name__)
+#: Seconds until what is held or waits is looked at again although `main` stands still.
+_LOOK_AGAIN: Final = 10.0
+
+
+class Watcher:
+    """Looks at both kinds of branches; a look writes nothing when nothing differs."""
+
+    def __init__(
+        self,
+        repo: GitopsRepo,
+        upstream: Upstream,
+        intents: Intents,
+        publisher: Publisher,
+        writer: Writer,
+    ) -> None:
+        self._repo = repo
+        self._upstream = upstream
+        self._intents = intents
+        self._publisher = publisher
+        self._writer = writer
+        self._compared: PlatformFile | None = None  # under which every app was compared
+        self.problem: str | None = None
+
+    async def run(self, seconds: float) -> None:
+        """Look every so many seconds whether `main` moved; runs until it is cancelled."""
+        seen: str | None = None
+        looked_at = 0.0
+        clock = asyncio.get_running_loop().time
+        while True:
+            try:
+                await self._upstream.refresh()
+                main = await self._intents.tip()
+                stale = bool(self._publisher.unsettled) and clock() - looked_at > _LOOK_AGAIN
+                if main != seen or stale:
+                    await self.look()
+                    seen, looked_at = main, clock()
+                self.problem = None
+            except PlatformError as error:
+                self._report(error.message)
+            except Exception:  # noqa: BLE001  (reported, and shown in /readyz; one look is lost)
+                _log.exception("a look failed")
+                self.problem = "publishing failed; the log says why"
+            await asyncio.sleep(seconds)
+
+    async def look(self) -> None:
+        """Publish every shard in which something differs; the first look opens all of them."""
+        main = await self._intents.indexed_tip()
+        platform = await self._intents.platform(main)
+        everything = platform != self._compared
+        shards = [
+            shard
+            for shard, state in sorted((await self._repo.shard_states(main)).items())
+            if state == "behind"
+            or (everything and state != "empty")
+            or shard in self._publisher.unsettled
+        ]
+        await asyncio.gather(*(self._writer.publish(shard) for shard in shards))
+        self._compared = platform
+
+    def _report(self, message: str) -> None:
+        if message != self.problem:
+            _log.error("nothing was published: %s", message)
+        self.problem = message
