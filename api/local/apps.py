@@ -202,11 +202,15 @@ class LocalApp:
         if target is None:
             self.routed_intent = None  # its route, if it has one, answers 502
             return
-        self._router.set(self.ref, target[1])
-        self._switch = asyncio.create_task(self._confirm(target[0]), name=f"route {self.ref}")
+        self._switch = asyncio.create_task(self._switch_to(*target), name=f"route {self.ref}")
 
-    async def _confirm(self, pod: LocalPod) -> None:
-        """Wait until the address is answered by this pod; only then may the old one end."""
+    async def _switch_to(self, pod: LocalPod, backend: Backend) -> None:
+        """Lead the address to this pod, and wait until it answers there: then the old one ends."""
+        version = pod.template
+        record = LiveRecord(pod.commit, version.intent, version.config_map, time.time())
+        # Before anybody can see it: who was answered once is answered after a kill -9 too.
+        await asyncio.to_thread(_write_record, self._folder / "live.json", record)
+        self._router.set(self.ref, backend)
         begun = time.monotonic()
         if self._routed and self._routed.template.intent == pod.template.intent:
             # Both would give the same answer: leave the router time to read its file.
@@ -218,11 +222,8 @@ class LocalApp:
         self._routed = pod
         if self._is_wanted(pod):
             self._times.setdefault("live", datetime.now(UTC))
-        self.record = LiveRecord(
-            pod.commit, pod.template.intent, pod.template.config_map, time.time()
-        )
+        self.record = record
         self._settle()
-        await asyncio.to_thread(_write_record, self._folder / "live.json", self.record)
 
 
 def _write_record(path: Path, record: LiveRecord) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import pygit2
 import pytest
 
+from api.clients import git_trees
 from api.clients.git_trees import Edit, Folder
-from api.clients.gitops_repo import Change, GitopsRepo, create
+from api.clients.gitops_repo import GitopsRepo, create
 from api.clients.kustomize import Kustomize
-from api.domain.commit_message import COMMITTER
 from api.domain.manifests import AppSource, RenderSettings, Templates, render_app
 from api.domain.names import AppRef, app_path, shard_of
 from api.domain.repo_layout import EMPTY_OVERLAY, AppFile, dump
@@ -105,10 +106,17 @@ class World:
 
     async def commit(self, user_id: str, edits: Mapping[str, Edit]) -> str:
         shard = shard_of(user_id, 2)
-        commit = await self.repo.commit(f"flux/{shard}", Change(edits, "publish", COMMITTER))
+        commit = await asyncio.to_thread(self._commit, f"refs/heads/flux/{shard}", edits)
         if self._cluster:
             await self._cluster.poke([shard])
         return commit
+
+    def _commit(self, branch: str, edits: Mapping[str, Edit]) -> str:
+        repository = pygit2.Repository(str(self.repo.path))
+        tip = repository.references[branch].target
+        tree = pygit2.Oid(hex=git_trees.store(repository, edits, str(tip)))
+        person = pygit2.Signature("test", "test@example.org")
+        return str(repository.create_commit(branch, person, person, "publish", tree, [tip]))
 
     async def until(
         self, ref: AppRef, wanted: Callable[[Observation], Any], seconds: float = 20
@@ -205,3 +213,10 @@ def ref(request: pytest.FixtureRequest) -> Iterator[AppRef]:
     """An app that no other test has."""
     name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:6]
     return AppRef(f"u{name}", f"shop-{name}")
+
+
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 20) -> None:
+    """Until `look` gives something true; TimeoutError when it never does."""
+    async with asyncio.timeout(seconds):
+        while not await look():  # noqa: ASYNC110  (processes and ports give no event)
+            await asyncio.sleep(0.03)

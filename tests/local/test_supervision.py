@@ -42,7 +42,7 @@ def add(text: str) -> int:
         session.commit()
         return len(session.exec(select(Note)).all())
 """
-CHATTY = HEAD + "for number in range(40000):\n    print(f'{number:05}', 'x' * 100)\n"
+CHATTY = HEAD + "for number in range(20000):\n    print(f'{number:05}', 'x' * 100)\n"
 
 
 async def test_a_process_sees_its_variables_and_nothing_of_ours(
@@ -120,7 +120,7 @@ async def test_output_is_kept_within_bounds_and_its_end_is_readable(
     assert max(kept) <= 1024 * 1024
     lines = [line.text async for line in world.cluster.logs(ref, tail=10_000)]
     numbers = [int(line[:5]) for line in lines if line.endswith("xxx")]
-    assert numbers == list(range(numbers[0], 40000))
+    assert numbers == list(range(numbers[0], 20000))
 
 
 async def test_followers_get_what_was_and_what_comes(world: World, ref: AppRef) -> None:

@@ -4,11 +4,14 @@ import asyncio
 
 import httpx2
 
-from api.domain.names import AppRef
+from api.clients.git_trees import Folder
+from api.domain.names import AppRef, shard_of
 from api.domain.rollout import LiveVersion
 from tests.local.conftest import World, folder, hello
 
-BROKEN = {"user_code.py": "from fastapi import FastAPI\n\napp = FastAPI()\nprices = {}\nprices['x']\n"}
+BROKEN = {
+    "user_code.py": "from fastapi import FastAPI\n\napp = FastAPI()\nprices = {}\nprices['x']\n"
+}
 
 
 async def test_a_published_app_answers_at_its_address(world: World, ref: AppRef) -> None:
@@ -101,8 +104,6 @@ async def test_an_app_that_does_not_build_holds_up_nobody(world: World, ref: App
     other = AppRef(ref.user_id, "other")
     bad, _ = folder(ref, hello("one"), extra={"generated/service.yaml": b"kind: {"})
     good, intent = folder(other, hello("two"))
-    from api.clients.git_trees import Folder
-
     edits = {f"{ref.user_id}/{ref.app_id}": Folder(bad), f"{ref.user_id}/other": Folder(good)}
     commit = await world.commit(ref.user_id, edits)
     await world.until_live(other, intent)
@@ -125,6 +126,4 @@ async def test_only_the_newest_of_quick_changes_is_left(world: World, ref: AppRe
 
 
 def _shard(ref: AppRef) -> str:
-    from api.domain.names import shard_of
-
     return shard_of(ref.user_id, 2)
