@@ -155,11 +155,11 @@ class Writer:
         deadline = time.monotonic() + _PATIENCE
         trouble: PlatformError | None = None
         for attempt in range(_MAX_REPLAYS):
+            plan = await self._plan(wishes, shards)
+            if not plan.moves:
+                return _answer(wishes, plan)
+            self._pushed_at = time.monotonic()
             try:
-                plan = await self._plan(wishes, shards)
-                if not plan.moves:
-                    return _answer(wishes, plan)
-                self._pushed_at = time.monotonic()
                 result = await self._upstream.push(plan.moves)
             except RepositoryUnavailable as error:
                 trouble = error
