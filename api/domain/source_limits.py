@@ -16,7 +16,10 @@ MAX_TOTAL_BYTES: Final = 900 * 1024
 MAX_TOKENS: Final = 60_000
 EXTENSIONS: Final = (".py", ".html", ".css", ".js", ".svg", ".json", ".txt", ".md", ".csv")
 
-_FORBIDDEN: Final = re.compile("\x00|\r(?!\n)|[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# Besides what misleads readers: characters that kustomize alters or refuses in a ConfigMap.
+_FORBIDDEN: Final = re.compile(
+    "\x00|\r(?!\n)|[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
+)
 # PEP 263: a comment on one of the first two lines, the first of which holds nothing else.
 _CODING: Final = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
 _BLANK: Final = re.compile(r"^[ \t\f]*(?:#.*)?\r?$")
@@ -154,6 +157,12 @@ def _character_message(character: str) -> tuple[str, str, str]:
             "A carriage return stands here without a line feed: editors and Python would not "
             "agree where this line ends.",
             "End lines with LF or CRLF.",
+        )
+    if character <= "\x9f" or character >= "\ufffe":
+        return (
+            "control_character",
+            f"The invisible character U+{ord(character):04X} does not survive publishing.",
+            f'Delete it; in text, write it as `"\\u{ord(character):04x}"`.',
         )
     return (
         "bidirectional",

@@ -24,6 +24,7 @@ from api.domain.manifests import (
 )
 from api.domain.names import config_key
 from api.domain.repo_layout import EMPTY_OVERLAY, AppFile, TenantFile, unsafe_character
+from api.domain.source_limits import decode
 from tests.manifests.hostile import VALUES
 
 TEXTS = Templates.load()
@@ -131,6 +132,17 @@ async def test_changed_code_changes_the_config_maps_name_and_the_same_code_does_
         objects = await build(render(), **{"code/user_code.py": code})
         names += [name for kind, name in objects if kind == "ConfigMap"]
     assert names[0] == names[2] != names[1]
+
+
+async def test_what_the_source_check_lets_through_is_kept_by_kustomize():
+    """One character that kustomize refuses would stop the build of a whole shard."""
+    odd = [chr(n) for n in (*range(0x300), *range(0x2000, 0x2070), 0xFDD0, *range(0xFFF0, 0x10002))]
+    passed = [c for c in odd if not decode("a.txt", f"<{c}>\n".encode())[1]]
+    assert len(passed) > 0x300
+    text = "".join(f"<{c}>\n" for c in passed)
+    objects = await build(render(), **{"code/static/style.css": text.encode()})
+    (code,) = (entry for (kind, _), entry in objects.items() if kind == "ConfigMap")
+    assert code["data"]["static..style.css"] == text
 
 
 def test_the_route_matches_the_apps_own_path_and_nothing_that_begins_like_it():
