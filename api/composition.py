@@ -71,6 +71,7 @@ class Outcome:
     ref: AppRef
     edits: Mapping[str, Edit] | None = None  # None: the app stands as it should
     removes: bool = False
+    stands: bool = False  # it is on the shard branch before this look
     hold: Hold | None = None
 
 
@@ -129,7 +130,9 @@ class Composer:
         refs = [AppRef(user_id, app_id) for app_id in sorted(_apps(intents) | _apps(published))]
         tenant = await self._tenant(tips.shard, user_id, intents.get("tenant.yaml"))
         if isinstance(tenant, Hold):
-            return [(Outcome(ref, hold=tenant), None) for ref in refs]
+            return [
+                (Outcome(ref, stands=ref.app_id in published, hold=tenant), None) for ref in refs
+            ]
         apps = [
             _App(
                 ref,
@@ -140,7 +143,10 @@ class Composer:
             )
             for ref in refs
         ]
-        return [(await self._app_outcome(tips, app), app) for app in apps]
+        return [
+            (replace(await self._app_outcome(tips, app), stands=app.stands is not None), app)
+            for app in apps
+        ]
 
     async def _settled(self, tips: Tips, outcome: Outcome, app: _App | None) -> Outcome:
         """The shard is written anyway: drop the old code of an app whose new version is live."""

@@ -7,21 +7,24 @@ into one commit. A crash, a lost race or a commit by other hands is repaired by 
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import Final
 
 from api.clients.git_trees import Edit
 from api.clients.git_upstream import Move
 from api.clients.gitops_repo import GitopsRepo
 from api.composition import Composer, Outcome, Tips
-from api.domain.commit_message import publish_message, source_commit, trailers
+from api.domain.commit_message import COMMITTER, publish_message, source_commit, trailers
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef
-from api.domain.publication import Hold
+from api.domain.publication import Hold, too_many_removals
 from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
 from api.intents import Intents
 
 _log = logging.getLogger(__name__)
 
+#: Actions of commits that take apps away.
+_REMOVING: Final = frozenset({"delete", "cleanup", "delete-account"})
 #: Tells whoever applies the shard branches that some of them moved.
 Poke = Callable[[Collection[str]], Awaitable[None]]
 
@@ -68,7 +71,7 @@ class Publisher:
         self._waiting.pop(shard, None)
         outcomes = await self._composer.look(tips)
         self._note_holds(shard, outcomes)
-        changed = [outcome for outcome in outcomes if outcome.edits is not None]
+        changed = await self._braked(tips, outcomes)
         if not changed:
             return None
         edits: dict[str, Edit] = {}
@@ -77,6 +80,32 @@ class Publisher:
         message = publish_message(_subject(changed), main, RENDERER_VERSION)
         commit = await self._repo.compose(tip, edits, message)
         return Move(shard_branch(shard), tip, commit)
+
+    async def _braked(self, tips: Tips, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """What is written: removals that look like an accident are held back, and said."""
+        changed = [outcome for outcome in outcomes if outcome.edits is not None]
+        removed = {outcome.ref.app_id for outcome in changed if outcome.removes}
+        standing = sum(outcome.stands for outcome in outcomes)
+        if not too_many_removals(len(removed), standing):
+            return changed
+        unexplained = removed - await self._announced(tips)
+        if not too_many_removals(len(unexplained), standing):
+            return changed
+        self._wait(
+            tips.shard,
+            f"{len(unexplained)} of {standing} apps vanished from main at once and not by the "
+            "platform; they are kept until an operator has looked",
+        )
+        return [outcome for outcome in changed if outcome.ref.app_id not in unexplained]
+
+    async def _announced(self, tips: Tips) -> set[str]:
+        """Apps that the platform's own commits since the last publish say they remove."""
+        found: set[str] = set()
+        for commit in await self._repo.first_parents(tips.main, tips.source):
+            told = trailers(commit.message)
+            if commit.committer == COMMITTER and set(told.get("Action", ())) & _REMOVING:
+                found.update(told.get("App-Id", ()))
+        return found
 
     async def published(self, shards: Collection[str]) -> None:
         """These branches moved: whoever applies them is told."""

@@ -12,6 +12,7 @@ from api.domain.source_check import Diagnostic
 
 #: Folders of a tenant that are not apps.
 NOT_APPS: Final = frozenset({"secrets", "viewer"})
+_MANY: Final = 5
 
 
 @dataclass(frozen=True)
@@ -112,3 +113,11 @@ def decide(
         )
     running = shall_run(app, tenant)
     return Target(base.entries, app, patched=app != base.app, running=running), hold
+
+
+def too_many_removals(removed: int, standing: int) -> bool:
+    """Whether removals that nobody announced look like an accident rather than like a wish.
+
+    All of a shard's apps (if there is more than one), or more than 20 % of them and more than 5.
+    """
+    return (removed == standing > 1) or (removed > _MANY and removed * 5 > standing)
