@@ -128,8 +128,9 @@ def _values(deployment: Mapping[str, Any], ceilings: Ceilings) -> Iterator[Diagn
         "memory": ceilings.memory,
         "ephemeral-storage": ceilings.ephemeral_storage,
     }
-    for container in _at(deployment, _CONTAINER) or ():
-        yield from _resources(container.get("resources"), most)
+    containers = _at(deployment, _CONTAINER)
+    for container in containers if isinstance(containers, list) else ():
+        yield from _resources(_at(container, ("resources",)), most)
 
 
 def _resources(resources: Any, most: Mapping[str, str]) -> Iterator[Diagnostic]:

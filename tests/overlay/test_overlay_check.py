@@ -7,13 +7,13 @@ from tempfile import gettempdir
 
 import pytest
 import yaml
-from api.domain.source_check import Diagnostic
 
 from api.clients.kustomize import Kustomize, KustomizeRefused
 from api.domain import overlay_check
 from api.domain.intent_check import problem
 from api.domain.manifests import AppSource, RenderSettings, Serving, Templates, render_app
 from api.domain.repo_layout import EMPTY_OVERLAY, AppFile, Ceilings
+from api.domain.source_check import Diagnostic
 
 APP = AppFile(id="shop1", user="uabc", name="Shop")
 HEAD = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
