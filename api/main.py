@@ -111,7 +111,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     writer = records.writer
     deployments = Deployments(repo, intents, check, writer, store, settings.max_apps_per_user)
     rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
-    await stack.enter_async_context(writer.running(publisher))
+    writer.publisher = publisher
     watcher = Watcher(repo, records.upstream, intents, publisher, writer)
     watching = await stack.enter_async_context(_running(watcher.run(POLL_SECONDS)))
     checks: dict[str, Check] = {
@@ -188,6 +188,7 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
         intents = Intents(repo, history)
         upstream = _upstream(settings)
         writer = Writer(repo, upstream, min_interval=settings.git_min_push_interval)
+        await stack.enter_async_context(writer.running())
         tenants = Tenants(repo, intents, writer)
         store = SqliteStore(database)
         keys = await asyncio.to_thread(signing_keys, settings)

@@ -87,12 +87,12 @@ class Writer:
         self._wishes: deque[_Wish] = deque()
         self._background: dict[str, asyncio.Future[None]] = {}
         self._wake = asyncio.Event()
-        self._publisher: ShardPublisher | None = None
+        self.publisher: ShardPublisher | None = None  # None: the next look publishes
 
     @asynccontextmanager
     async def running(self, publisher: ShardPublisher | None = None) -> AsyncIterator[None]:
         """Write while the context lasts; without a publisher only `main` is written."""
-        self._publisher = publisher
+        self.publisher = publisher
         task = asyncio.create_task(self._run(), name="writer")
         try:
             yield
@@ -198,10 +198,10 @@ class Writer:
 
     async def _composed(self, shard: str, tip: str) -> Move | None:
         """A shard that cannot be composed now is repaired by the next look; changes go ahead."""
-        if self._publisher is None:
+        if self.publisher is None:
             return None
         try:
-            return await self._publisher.compose(shard, tip)
+            return await self.publisher.compose(shard, tip)
         except PlatformError as error:
             _log.error("shard %s was not published: %s", shard, error.message)
             return None
@@ -209,8 +209,8 @@ class Writer:
     async def _done(self, wishes: Sequence[_Wish], plan: _Plan, result: Result) -> None:
         _answer(wishes, plan)
         moved = [m.branch for m in plan.shards if result.fates[m.branch] == "moved"]
-        if self._publisher and moved:
-            await self._publisher.published([_shard(branch) for branch in moved])
+        if self.publisher and moved:
+            await self.publisher.published([_shard(branch) for branch in moved])
         for move in plan.shards:
             if result.fates[move.branch] != "moved":
                 self._again(_shard(move.branch))
@@ -248,8 +248,8 @@ class Writer:
     async def _refused_shards(self, moves: Sequence[Move], words: str) -> None:
         shards = [_shard(move.branch) for move in moves]
         _log.error("ALARM: the host refuses the branches of shards %s: %s", shards, words)
-        if self._publisher:
-            await self._publisher.not_published(shards, words)
+        if self.publisher:
+            await self.publisher.not_published(shards, words)
 
     def _fail_rest(self) -> None:
         _fail(list(self._wishes), _STOPPING)
