@@ -69,6 +69,11 @@ def unsafe_character(text: str) -> int | None:
     return match.start() if match else None
 
 
+def plain_line(text: str) -> str:
+    """The text with control and bidirectional characters replaced: it can be shown anywhere."""
+    return _CONTROL_OR_BIDI.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def _display_name(name: str) -> str:
     if _CONTROL_OR_BIDI.search(name):
         raise ValueError("may not contain control or bidirectional characters")

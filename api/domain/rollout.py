@@ -10,7 +10,12 @@ from typing import Final, Literal
 
 StageName = Literal["validated", "committed", "fetched", "applied", "starting", "live"]
 STAGES: Final[tuple[StageName, ...]] = (
-    "validated", "committed", "fetched", "applied", "starting", "live",
+    "validated",
+    "committed",
+    "fetched",
+    "applied",
+    "starting",
+    "live",
 )
 PodPhase = Literal["pending", "starting", "ready", "failed", "stopping"]
 

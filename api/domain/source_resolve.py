@@ -5,12 +5,13 @@ be known is left out. Only a rule that asks costs anything, and each expression 
 """
 
 import ast
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from api.domain import source_imports, source_modules, source_names
 from api.domain.source_scopes import Binding, Facts, Scope
+from api.domain.source_spread import Spread, spread
 
 #: Modules whose attributes are known.
 _MODULES: Final = frozenset(module for module, _ in source_modules.LEADS_TO) | frozenset(
@@ -56,10 +57,9 @@ class Project:
         self._following: set[Any] = set()
         self._circles = 0
         self._steps = 0
-        self._escape = False
-        self._escape = self._modules_escape()
+        self._spread = Spread()
+        self._spread = self._follow_modules()
         self._known.clear()
-
         self.reads_by_name = any(_reads_by_name(one) for one in self.facts.values())
 
     # What an expression may be -----------------------------------------------------------
@@ -204,7 +204,7 @@ class Project:
                 found |= self.member(base.name, node.attr)
             else:
                 found |= self._of_class(base.of if isinstance(base, Instance) else base, node.attr)
-        if not found or self._escape:
+        if not found or node.attr in self._spread.names:
             for facts in self.facts.values():
                 for value, where in facts.stored.get(node.attr, ()):
                     found |= self.resolve(value, where)
@@ -244,7 +244,7 @@ class Project:
                     if isinstance(function, Scope):
                         returned = function.facts.returns.get(function.node, ())
                         found |= _union(self.resolve(value, where) for value, where in returned)
-        if self._escape:  # whatever is called may hand out what it was given
+        if self._spread.passes(node):  # whatever is called may hand out what it was given
             given = [*node.args, *(keyword.value for keyword in node.keywords)]
             if isinstance(node.func, ast.Attribute):
                 given.append(node.func.value)
@@ -256,30 +256,13 @@ class Project:
         found = self.resolve(binding.value, outside) if binding.value is not None else _NOTHING
         if binding.index == 0 and outside.kind == "class" and isinstance(owner.node, _DEFINITIONS):
             found |= {Instance(outside)}
-        if self._escape:
-            for call, scope in self._calls_that_pass(owner):
+        if binding.node.arg in self._spread.names:
+            for call, scope in self._spread.calls:
                 given = [*call.args, *(keyword.value for keyword in call.keywords)]
-                inside = (self.inside(value, scope, whole=True) for value in given)
-                found |= self._only_modules(inside)
+                if any(owner in self.resolve(value, scope) for value in (call.func, *given)):
+                    inside = (self.inside(value, scope, whole=True) for value in given)
+                    found |= self._only_modules(inside)
         return found
-
-    def _calls_that_pass(self, function: Scope) -> Iterator[tuple[ast.Call, Scope]]:
-        """Calls of this function, or that take it as an argument, with modules about."""
-        name = getattr(function.node, "name", None)
-        for facts in self.facts.values():
-            if name is not None:
-                yield from facts.calls_by_name.get(name, ())
-            self._steps += len(facts.calls)
-            if self._steps > MAX_STEPS:
-                raise TooIntertwined
-            for call, scope in facts.calls:
-                given = (call.func, *call.args, *(keyword.value for keyword in call.keywords))
-                if any(
-                    function in self.resolve(value, scope)
-                    for value in given
-                    if type(value) in (ast.Name, ast.Lambda, ast.Attribute)
-                ):
-                    yield call, scope
 
     def inside(self, node: Any, scope: Scope, *, whole: bool = False) -> Values:
         """What the elements of `node`, at any depth, may be; with `whole`, and itself."""
@@ -339,23 +322,24 @@ class Project:
             if isinstance(value, Module) or (isinstance(value, str) and is_module(value))
         )
 
-    def _modules_escape(self) -> bool:
-        """Whether any file uses a module as a value: only then need values be followed far."""
-        for facts in self.facts.values():
-            names = {
+    def _follow_modules(self) -> Spread:
+        """Where modules are used as values, if any are."""
+        names = {
+            facts.path: frozenset(
                 name
                 for scope in facts.scopes.values()
                 for name, bindings in scope.bindings.items()
                 if any(self._binds_module(binding) for binding in bindings)
-            }
-            if any(is_module(module) for module in facts.stars) or any(
-                node.id in names
-                and (found := scope.find(node.id)) is not None
-                and any(self._binds_module(binding) for binding in found[1])
-                for node, scope in facts.loads
-            ):
-                return True
-        return False
+            )
+            for facts in self.facts.values()
+        }
+        for facts in self.facts.values():
+            for node, scope in facts.loads:
+                if node.id in names[facts.path]:
+                    found = scope.find(node.id)
+                    if found and any(self._binds_module(binding) for binding in found[1]):
+                        return spread(self.facts.values(), names)
+        return Spread()
 
     def _binds_module(self, binding: Binding) -> bool:
         if binding.how == "module":
