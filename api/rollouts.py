@@ -194,9 +194,8 @@ class Rollouts:
         if hold:
             first = hold.first
             line = first.line if first.path not in ("app.yaml", "tenant.yaml") else None
-            intent = replace(
-                intent, hold=Hold(first.code, first.message, first.hint, first.path, line)
-            )
+            refusal = Hold(first.code, first.message, first.hint, first.path, line, hold.unknown)
+            intent = replace(intent, hold=refusal)
         app = newest.app
         if app is None:
             return intent
