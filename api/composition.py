@@ -143,10 +143,12 @@ class Composer:
             )
             for ref in refs
         ]
-        return [
-            (replace(await self._app_outcome(tips, app), stands=app.stands is not None), app)
-            for app in apps
-        ]
+        found: list[tuple[Outcome, _App | None]] = []
+        for app in apps:
+            outcome = await self._app_outcome(tips, app)
+            hold = replace(outcome.hold, entries=app.intent) if outcome.hold else None
+            found.append((replace(outcome, stands=app.stands is not None, hold=hold), app))
+        return found
 
     async def _settled(self, tips: Tips, outcome: Outcome, app: _App | None) -> Outcome:
         """The shard is written anyway: drop the old code of an app whose new version is live."""

@@ -191,7 +191,8 @@ class Rollouts:
             app_id=newest.ref.app_id,
         )
         hold = self._publisher.holds(newest.shard).get(newest.ref)
-        if hold:
+        # A newer intent than the publisher has looked at is not held: it waits to be published.
+        if hold and hold.entries in (None, newest.entries):
             first = hold.first
             line = first.line if first.path not in ("app.yaml", "tenant.yaml") else None
             refusal = Hold(first.code, first.message, first.hint, first.path, line, hold.unknown)

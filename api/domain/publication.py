@@ -47,6 +47,7 @@ class Hold:
 
     diagnostics: tuple[Diagnostic, ...]
     unknown: bool = False  # the check could not be finished: it is tried again
+    entries: Entries | None = None  # of the intent it is about; None: of whatever stands there
 
     @property
     def first(self) -> Diagnostic:
