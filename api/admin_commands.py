@@ -219,7 +219,8 @@ def _with(
     settings = settings or load_settings()
 
     async def opened() -> _Result:
-        async with open_records(settings) as records:
+        # Only `main` is written here; a running platform sees it and publishes.
+        async with open_records(settings) as records, records.writer.running():
             return await work(records)
 
     return run(opened())
