@@ -57,28 +57,35 @@ class Kinds:
         node = node if node is not None else value
         if depth > 20:  # noqa: PLR2004  (names of names of names: nobody writes so many)
             return frozenset({UNKNOWN})
-        if isinstance(value, ast.Call):
-            return self._called(value, scope, node, depth)
+        parts: list[Any] | None = None
         if isinstance(value, ast.NamedExpr):
-            return self.of(value.value, scope, node=node, depth=depth + 1)
-        if isinstance(value, ast.IfExp):
-            parts: list[Any] = [value.body, value.orelse]
+            parts = [value.value]
+        elif isinstance(value, ast.IfExp):
+            parts = [value.body, value.orelse]
         elif isinstance(value, ast.BoolOp):
             parts = list(value.values)
-        elif isinstance(value, ast.Name):
+        if parts is not None:
+            return union(self.of(part, scope, node=node, depth=depth + 1) for part in parts)
+        return self._single(value, scope, node, depth)
+
+    def _single(self, value: Any, scope: Scope, node: Any, depth: int) -> State:
+        if isinstance(value, ast.Call):
+            return self._called(value, scope, node, depth)
+        if isinstance(value, ast.Name):
             return self._named(value, scope, node, depth)
-        elif isinstance(value, ast.Attribute):
-            states = [self._valued(v, node) for v in self.project.resolve(value, scope)]
-            for base in self.project.resolve(value.value, scope):
-                if isinstance(base, Module):
-                    return self.member(base.name, value.attr, node)
-            return frozenset(states) or frozenset({UNKNOWN})
-        else:
-            what = _DISPLAYS.get(type(value))
-            if isinstance(value, ast.Constant):
-                what = _constant(value.value)
-            return frozenset({Found("other", what, node) if what else UNKNOWN})
-        return union(self.of(part, scope, node=node, depth=depth + 1) for part in parts)
+        if isinstance(value, ast.Attribute):
+            return self._read(value, scope, node)
+        what = _DISPLAYS.get(type(value))
+        if isinstance(value, ast.Constant):
+            what = _constant(value.value)
+        return frozenset({Found("other", what, node) if what else UNKNOWN})
+
+    def _read(self, value: ast.Attribute, scope: Scope, node: Any) -> State:
+        for base in self.project.resolve(value.value, scope):
+            if isinstance(base, Module):
+                return self.member(base.name, value.attr, node)
+        found = self.project.resolve(value, scope)
+        return frozenset(self._valued(one, node) for one in found) or frozenset({UNKNOWN})
 
     def _called(self, value: ast.Call, scope: Scope, node: Any, depth: int) -> State:
         found: set[Found] = set()
@@ -120,7 +127,7 @@ class Kinds:
         if binding.how == "value":
             return self.of(binding.value, binding.scope or owner, node=node, depth=depth + 1)
         if binding.how == "member":
-            return self.member(*binding.value, node)
+            return self.member(binding.value[0], binding.value[1], node)
         if binding.how == "module":
             return frozenset({Found("other", f"the module `{binding.value}`", node)})
         if binding.how == "function":
@@ -181,6 +188,7 @@ class Kinds:
         return UNKNOWN
 
     def definition(self, node: Any) -> Found:
+        """What a function is, unless a decorator may make something else of it."""
         for decorator in node.decorator_list:
             called = decorator.func if isinstance(decorator, ast.Call) else decorator
             if not (isinstance(called, ast.Attribute) and called.attr in _ROUTE_METHODS):
@@ -188,24 +196,24 @@ class Kinds:
         return Found("other", f"the function `{node.name}`", node)
 
     def member(self, module: str | None, name: str, node: Any) -> State:
+        """What a name imported from a module is."""
         if module is None:
             return frozenset({UNKNOWN})
-        if (facts := self.project.facts.get(module)) is not None:
-            found = self.final(facts, name)
-            dotted = f"{module}.{name}" if module else name
-            if all(one.kind == "unbound" for one in found):
-                if dotted in self.project.modules:
-                    return frozenset({Found("other", f"the module `{dotted}`", node)})
-                what = f"missing from `{facts.path}`, from which it is imported"
-                return frozenset({Found("other", what, node)})
+        dotted = f"{module}.{name}".removeprefix(".")
+        facts = self.project.facts.get(module)
+        found = self.final(facts, name) if facts is not None else frozenset()
+        if facts is not None and any(one.kind != "unbound" for one in found):
             return here(found, node, module)
-        dotted = f"{module}.{name}"
-        dotted = dotted.removeprefix(".")
         if dotted in self.project.modules:
-            return frozenset({Found("other", f"the module `{dotted}`", node)})
-        if module in self.project.modules:
-            return frozenset({UNKNOWN})  # of a file that could not be read
-        return frozenset({self._outside(dotted, node)})
+            one = Found("other", f"the module `{dotted}`", node)
+        elif facts is not None:
+            what = f"missing from `{facts.path}`, from which it is imported"
+            one = Found("other", what, node)
+        elif module in self.project.modules:
+            one = UNKNOWN  # of a file that could not be read
+        else:
+            one = self._outside(dotted, node)
+        return frozenset({one})
 
 
 def here(found: State, node: Any, module: str) -> State:
@@ -228,6 +236,7 @@ def _is_class_name(dotted: str) -> bool:
 
 
 def union(states: Iterable[State]) -> State:
+    """Everything that any of the states may be."""
     found: State = frozenset()
     for state in states:
         found |= state

@@ -11,20 +11,21 @@ def always(test: ast.expr) -> bool | None:
         inner = always(test.operand)
         return None if inner is None else not inner
     if isinstance(test, ast.BoolOp):
-        known = [always(value) for value in test.values]
-        short = isinstance(test.op, ast.Or)
-        if short in known:
-            return short
-        return None if None in known else not short
-    name = getattr(test, "attr", None) or getattr(test, "id", None)
-    if name == "TYPE_CHECKING":
-        return False
+        return _together(test)
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
-        sides = {_side(test.left), _side(test.comparators[0])}
-        if sides == {"__name__", "'__main__'"}:
-            equal = {ast.Eq: False, ast.NotEq: True}
-            return equal.get(type(test.ops[0]))
-    return None
+        if {_side(test.left), _side(test.comparators[0])} == {"__name__", "'__main__'"}:
+            return {ast.Eq: False, ast.NotEq: True}.get(type(test.ops[0]))
+        return None
+    name = getattr(test, "attr", None) or getattr(test, "id", None)
+    return False if name == "TYPE_CHECKING" else None
+
+
+def _together(test: ast.BoolOp) -> bool | None:
+    known = [always(value) for value in test.values]
+    short = isinstance(test.op, ast.Or)
+    if short in known:
+        return short
+    return None if None in known else not short
 
 
 def _side(node: ast.expr) -> str:

@@ -5,7 +5,7 @@ certainly gives no FastAPI application, with what was found and where.
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 from api.domain.source_application import APPLICATION, UNKNOWN, Found, Kinds, State, here
@@ -119,59 +119,73 @@ class _Module:
 
     def _statement(self, node: ast.stmt, state: State, scope: Scope) -> State:
         state = self._walruses(node, state, scope)
-        if isinstance(node, ast.Assign):
-            for target in node.targets:
+        name = _STATEMENTS.get(type(node))
+        if name is None:
+            return state
+        follow: Callable[[Any, State, Scope], State] = getattr(self, name)
+        return follow(node, state, scope)
+
+    def _assign(self, node: Any, state: State, scope: Scope) -> State:
+        if node.value is not None:
+            for target in getattr(node, "targets", None) or [node.target]:
                 state = self._target(target, node.value, state, scope)
-        elif isinstance(node, ast.AnnAssign):
-            if node.value is not None:
-                state = self._target(node.target, node.value, state, scope)
-        elif isinstance(node, ast.AugAssign):
-            if isinstance(node.target, ast.Name) and node.target.id == self.name:
-                state = frozenset({UNKNOWN})
-        elif isinstance(node, ast.Delete):
-            if any(isinstance(t, ast.Name) and t.id == self.name for t in node.targets):
-                state = frozenset({Found("unbound", "deleted", node)})
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.name == self.name:
-                state = frozenset({self.kinds.definition(node)})
-        elif isinstance(node, ast.ClassDef):
-            if node.name == self.name:
-                state = frozenset({Found("other", "a class", node)})
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            state = self._import(node, state)
-        else:
-            state = self._block(node, state, scope)
         return state
 
-    def _block(self, node: ast.stmt, state: State, scope: Scope) -> State:
-        if isinstance(node, ast.If):
-            then = always(node.test)
-            yes = self._run(node.body, state, scope) if then is not False else frozenset()
-            no = self._run(node.orelse, state, scope) if then is not True else frozenset()
-            return yes | no
-        if isinstance(node, ast.For | ast.AsyncFor | ast.While):
-            before = state
-            if not isinstance(node, ast.While) and self.name in _names(node.target):
+    def _augmented(self, node: Any, state: State, _: Scope) -> State:
+        return frozenset({UNKNOWN}) if self.name in _names(node.target) else state
+
+    def _delete(self, node: Any, state: State, _: Scope) -> State:
+        if any(isinstance(target, ast.Name) and target.id == self.name for target in node.targets):
+            return frozenset({Found("unbound", "deleted", node)})
+        return state
+
+    def _define(self, node: Any, state: State, _: Scope) -> State:
+        if node.name != self.name:
+            return state
+        if isinstance(node, ast.ClassDef):
+            return frozenset({Found("other", "a class", node)})
+        return frozenset({self.kinds.definition(node)})
+
+    def _if(self, node: Any, state: State, scope: Scope) -> State:
+        then = always(node.test)
+        yes = self._run(node.body, state, scope) if then is not False else frozenset()
+        no = self._run(node.orelse, state, scope) if then is not True else frozenset()
+        return yes | no
+
+    def _for(self, node: Any, state: State, scope: Scope) -> State:
+        start = frozenset({UNKNOWN}) if self.name in _names(node.target) else state
+        inside = self._run(node.body, start, scope)
+        return self._run(node.orelse, inside | state, scope)
+
+    def _while(self, node: Any, state: State, scope: Scope) -> State:
+        inside = self._run(node.body, state, scope)
+        if always(node.test) is True:
+            return inside
+        return self._run(node.orelse, inside | state, scope)
+
+    def _with(self, node: Any, state: State, scope: Scope) -> State:
+        for item in node.items:
+            if item.optional_vars is not None and self.name in _names(item.optional_vars):
                 state = frozenset({UNKNOWN})
-            inside = self._run(node.body, state, scope)
-            endless = isinstance(node, ast.While) and always(node.test) is True
-            return self._run(node.orelse, inside | (inside if endless else before), scope)
-        if isinstance(node, ast.With | ast.AsyncWith):
-            for item in node.items:
-                if item.optional_vars is not None and self.name in _names(item.optional_vars):
-                    state = frozenset({UNKNOWN})
-            return self._run(node.body, state, scope)
-        if isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
-            return self._try(node, state, scope)
-        if isinstance(node, ast.Match):
-            states = state
-            for case in node.cases:
-                captured = any(getattr(part, "name", "") == self.name for part in ast.walk(case))
-                start = frozenset({UNKNOWN}) if captured else state
-                states |= self._run(case.body, start, scope)
-            return states
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            return self._call(node.value, state, scope)
+        return self._run(node.body, state, scope)
+
+    def _match(self, node: Any, state: State, scope: Scope) -> State:
+        ends = state
+        for case in node.cases:
+            captured = any(getattr(part, "name", "") == self.name for part in ast.walk(case))
+            start = frozenset({UNKNOWN}) if captured else state
+            ends |= self._run(case.body, start, scope)
+        return ends
+
+    def _expression(self, node: Any, state: State, scope: Scope) -> State:
+        """A function that says `global app` binds it when it is called."""
+        if not isinstance(node.value, ast.Call):
+            return state
+        for function in self.project.resolve(node.value.func, scope):
+            if isinstance(function, Scope) and function.outer.get(self.name):
+                body = getattr(function.node, "body", ())
+                if isinstance(body, list):
+                    state = self._run(body, state, function)
         return state
 
     def _try(self, node: Any, state: State, scope: Scope) -> State:
@@ -184,16 +198,7 @@ class _Module:
             ends |= caught
         return self._run(node.finalbody, ends, scope)
 
-    def _call(self, node: ast.Call, state: State, scope: Scope) -> State:
-        """A function that says `global app` binds it when it is called."""
-        for function in self.project.resolve(node.func, scope):
-            if isinstance(function, Scope) and function.outer.get(self.name):
-                body = getattr(function.node, "body", ())
-                if isinstance(body, list):
-                    state = self._run(body, state, function)
-        return state
-
-    def _import(self, node: ast.Import | ast.ImportFrom, state: State) -> State:
+    def _import(self, node: Any, state: State, _: Scope) -> State:
         for alias in node.names:
             if isinstance(node, ast.Import):
                 if (alias.asname or alias.name.partition(".")[0]) == self.name:
@@ -202,7 +207,7 @@ class _Module:
                 bindings = self.facts.scope.bindings.get(self.name, ())
                 for binding in bindings:
                     if binding.node is alias:
-                        state = self.kinds.member(*binding.value, alias)
+                        state = self.kinds.member(binding.value[0], binding.value[1], alias)
         if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
             state = self._star(node, state)
         return state
@@ -266,3 +271,26 @@ def _expressions(node: ast.stmt) -> Iterator[ast.expr]:
             yield part
     for item in getattr(node, "items", ()):
         yield item.context_expr
+
+
+_STATEMENTS: Final[dict[type, str]] = {
+    ast.Assign: "_assign",
+    ast.AnnAssign: "_assign",
+    ast.AugAssign: "_augmented",
+    ast.Delete: "_delete",
+    ast.FunctionDef: "_define",
+    ast.AsyncFunctionDef: "_define",
+    ast.ClassDef: "_define",
+    ast.Import: "_import",
+    ast.ImportFrom: "_import",
+    ast.If: "_if",
+    ast.For: "_for",
+    ast.AsyncFor: "_for",
+    ast.While: "_while",
+    ast.With: "_with",
+    ast.AsyncWith: "_with",
+    ast.Try: "_try",
+    ast.TryStar: "_try",
+    ast.Match: "_match",
+    ast.Expr: "_expression",
+}

@@ -58,7 +58,7 @@ class ImportTime:
                 yield from self._run(node.body, scope.facts.scopes[node])
                 continue
             if isinstance(node, ast.If):
-                yield from self._branches(node, waiting)
+                waiting += _branches(node)
                 continue
             if isinstance(node, ast.While | ast.For):
                 yield from self._loop(node, scope)
@@ -68,15 +68,6 @@ class ImportTime:
                 waiting.append(node.generators[0].iter)  # the rest waits to be asked for
                 continue
             waiting.extend(ast.iter_child_nodes(node))
-
-    def _branches(self, node: ast.If, waiting: list[ast.AST]) -> Iterator[Diagnostic]:
-        then = always(node.test)
-        waiting.append(node.test)
-        if then is not False:
-            waiting.extend(node.body)
-        if then is not True:
-            waiting.extend(node.orelse)
-        return iter(())
 
     def _loop(self, node: ast.While | ast.For, scope: Scope) -> Iterator[Diagnostic]:
         if isinstance(node, ast.While):
@@ -122,16 +113,25 @@ class ImportTime:
                 )
             elif isinstance(function, Scope) and function.node not in self.seen:
                 self.seen.add(function.node)
-                if isinstance(function.node, ast.FunctionDef):
-                    if function.node not in function.facts.generators:
-                        yield from self._run(function.node.body, function)
-                elif isinstance(function.node, ast.Lambda):
-                    yield from self._run([ast.Expr(function.node.body)], function)
-                elif isinstance(function.node, ast.ClassDef):
-                    for statement in function.node.body:
-                        if isinstance(statement, ast.FunctionDef) and statement.name in _MADE_BY:
-                            inner = function.facts.scopes[statement]
-                            yield from self._run(statement.body, inner)
+                yield from self._called(function)
+
+    def _called(self, function: Scope) -> Iterator[Diagnostic]:
+        node = function.node
+        if isinstance(node, ast.FunctionDef) and node not in function.facts.generators:
+            yield from self._run(node.body, function)
+        elif isinstance(node, ast.Lambda):
+            yield from self._run([ast.Expr(node.body)], function)
+        elif isinstance(node, ast.ClassDef):
+            for statement in node.body:
+                if isinstance(statement, ast.FunctionDef) and statement.name in _MADE_BY:
+                    yield from self._run(statement.body, function.facts.scopes[statement])
+
+
+def _branches(node: ast.If) -> list[ast.AST]:
+    """The parts of a condition that importing may run."""
+    then = always(node.test)
+    yes = node.body if then is not False else []
+    return [node.test, *yes, *(node.orelse if then is not True else [])]
 
 
 def _may_not_end(facts: Facts) -> bool:
@@ -140,8 +140,10 @@ def _may_not_end(facts: Facts) -> bool:
         any(always(loop.test) is True for loop in facts.loops)
         or not _LOOP_METHODS.isdisjoint(facts.calls_by_name)
         or any(
-            ((node.module if isinstance(node, ast.ImportFrom) else alias.name) or "")
-            .partition(".")[0] in _STARTERS
+            ((node.module if isinstance(node, ast.ImportFrom) else alias.name) or "").partition(
+                "."
+            )[0]
+            in _STARTERS
             for node, _ in facts.imports
             for alias in node.names
         )
