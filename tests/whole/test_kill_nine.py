@@ -11,7 +11,14 @@ import httpx2
 import psutil
 import yaml
 
-from api.domain.manifests import AppSource, RenderSettings, Serving, intent_digest, render_app
+from api.domain.manifests import (
+    AppSource,
+    RenderSettings,
+    Serving,
+    Templates,
+    intent_digest,
+    render_app,
+)
 from api.domain.names import AppRef, shard_of
 from api.domain.publication import shall_run
 from api.domain.repo_layout import app_folder, parse_app, parse_tenant
@@ -81,6 +88,7 @@ def assert_is_a_render_of_itself(product: Product, ref: AppRef) -> None:
         serving = Serving(kept, names[1], files_below(product, branch, f"{folder}/serving"))
     image = said["metadata"]["annotations"]["fastapi-platform/runner-image"]
     rendered = render_app(
+        Templates.load(),
         AppSource(app, code, (), intent),
         RenderSettings(runner_image=image),
         running=shall_run(app, tenant),
