@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from api.domain.source_resolve import Instance, Module, Project, is_module
+from api.domain.source_resolve import Project
 from api.domain.source_scopes import Binding, Facts, Scope
+from api.domain.source_values import Instance, Module, is_module
 
 _FASTAPI: Final = frozenset({"fastapi.FastAPI", "fastapi.applications.FastAPI"})
 _ROUTE_METHODS: Final = frozenset(

@@ -28,7 +28,7 @@ _UTF8_NAMES: Final = frozenset({"utf-8", "utf8", "u8", "utf", "utf-8-sig", "cp65
 _STRING: Final = (
     r'''"""(?:[^"\\]|\\.|"(?!""))*(?:"""|\Z)'''
     r"""|'''(?:[^'\\]|\\.|'(?!''))*(?:'''|\Z)"""
-    r'''|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|\#[^\n]*'''
+    r"""|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|\#[^\n]*"""
 )
 _STRINGS: Final = re.compile(_STRING, re.DOTALL)
 _TOKEN: Final = re.compile(rf"{_STRING}|\w+|[^\w\s]", re.DOTALL)

@@ -6,44 +6,30 @@ be known is left out. Only a rule that asks costs anything, and each expression 
 
 import ast
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from api.domain import source_imports, source_modules, source_names
 from api.domain.source_scopes import Binding, Facts, Scope
 from api.domain.source_spread import Spread, spread
-
-#: Modules whose attributes are known.
-_MODULES: Final = frozenset(module for module, _ in source_modules.LEADS_TO) | frozenset(
-    source_imports.ALLOWED
+from api.domain.source_values import (
+    MODULES,
+    NOTHING,
+    Instance,
+    Module,
+    Values,
+    choices,
+    is_module,
+    item_at,
+    only_modules,
+    union,
 )
+
 _DEPENDENCY: Final = frozenset({"fastapi.Depends()", "fastapi.Security()"})
 MAX_STEPS: Final = 50_000
 
 
 class TooIntertwined(Exception):
     """Names refer to each other in more ways than can be followed in reasonable time."""
-
-
-@dataclass(frozen=True)
-class Module:
-    """A module made of the learner's own files."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Instance:
-    """An object of a class of the learner's own."""
-
-    of: Scope
-
-
-#: Text is a dotted name outside the learner's files: `asyncio`, `uvicorn.run`, `uvicorn.Server()`
-#: for what a call gives, `builtins.open`. A Scope is a function or class of the learner's own.
-Value = str | Module | Scope | Instance
-Values = frozenset[Value]
-_NOTHING: Final[Values] = frozenset()
 
 
 class Project:
@@ -71,14 +57,14 @@ class Project:
             return self._once((scope, node.id), lambda: self._name(node.id, scope))
         if kind in _FOLLOWED:
             return self._once(node, lambda: self._expression(node, scope))
-        return _NOTHING
+        return NOTHING
 
     def _once(self, key: Any, find: Any) -> Values:
         if (known := self._known.get(key)) is not None:
             return known
         if key in self._following:
             self._circles += 1
-            return _NOTHING
+            return NOTHING
         self._steps += 1
         if self._steps > MAX_STEPS:
             raise TooIntertwined
@@ -94,37 +80,30 @@ class Project:
         return found
 
     def _expression(self, node: Any, scope: Scope) -> Values:
-        kind = type(node)
-        if kind is ast.Attribute:
+        if isinstance(node, ast.Attribute):
             return self._attribute(node, scope)
-        if kind is ast.Call:
+        if isinstance(node, ast.Call):
             return self._call(node, scope)
-        if kind is ast.NamedExpr or kind is ast.Await or kind is ast.Starred:
-            return self.resolve(node.value, scope)
-        if kind is ast.IfExp:
-            return self.resolve(node.body, scope) | self.resolve(node.orelse, scope)
-        if kind is ast.BoolOp:
-            return _union(self.resolve(value, scope) for value in node.values)
-        if kind is ast.Lambda:
+        if isinstance(node, ast.Lambda):
             return frozenset({scope.facts.scopes[node]})
-        if kind is ast.Subscript:
+        if isinstance(node, ast.Subscript):
             classes = (v for v in self.resolve(node.value, scope) if isinstance(v, Scope))
             return self.inside(node.value, scope) | frozenset(classes)
-        return _NOTHING
+        return union(self.resolve(part, scope) for part in choices(node))
 
     def _name(self, name: str, scope: Scope) -> Values:
         found = scope.find(name)
         if found is None:
             return self.from_stars(name, scope.facts) or frozenset({f"builtins.{name}"})
         owner, bindings = found
-        values = _union(self._binding(binding, owner) for binding in bindings)
+        values = union(self._binding(binding, owner) for binding in bindings)
         if owner.kind != "function":
             values |= self.from_stars(name, scope.facts)
         return values
 
     def from_stars(self, name: str, facts: Facts) -> Values:
         """What `name` may be by a `from … import *` of this file."""
-        return _union(
+        return union(
             self.member(module, name)
             for module in facts.stars
             if module not in self.modules or self._defines(module, name)
@@ -139,34 +118,25 @@ class Project:
 
     def _binding(self, binding: Binding, owner: Scope) -> Values:
         how, value, scope = binding.how, binding.value, binding.scope or owner
+        found = NOTHING
         if how == "value":
-            return self.resolve(value, scope)
-        if how == "item":
-            if type(value) in (ast.Tuple, ast.List):
-                before = value.elts[: binding.index + 1]
-                if len(before) > binding.index and not any(
-                    type(element) is ast.Starred for element in before
-                ):
-                    return self.resolve(value.elts[binding.index], scope)
-            return self.inside(value, scope)
-        if how == "element":
-            return self.inside(value, scope)
-        if how == "module":
-            return self.module(value)
-        if how == "member":
-            module, name = value
-            return self.member(module, name) if module is not None else _NOTHING
-        if how == "function" or how == "class":
-            return frozenset({owner.facts.scopes.get(binding.node, owner)})
-        if how == "parameter":
-            return self._once(binding.node, lambda: self._parameter(binding, owner))
-        return _NOTHING
+            found = self.resolve(value, scope)
+        elif how == "item":
+            item = item_at(value, binding.index)
+            found = self.inside(value, scope) if item is None else self.resolve(item, scope)
+        elif how == "element":
+            found = self.inside(value, scope)
+        elif how == "module":
+            found = frozenset({Module(value) if value in self.modules else value})
+        elif how == "member" and value[0] is not None:
+            found = self.member(*value)
+        elif how in {"function", "class"}:
+            found = frozenset({owner.facts.scopes.get(binding.node, owner)})
+        elif how == "parameter":
+            found = self._once(binding.node, lambda: self._parameter(binding, owner))
+        return found
 
     # Modules and their members -----------------------------------------------------------
-
-    def module(self, name: str) -> Values:
-        """The module of a dotted name."""
-        return frozenset({Module(name) if name in self.modules else name})
 
     def member(self, module: str, name: str) -> Values:
         """What `from module import name` may give."""
@@ -174,10 +144,10 @@ class Project:
             return self._outside(module, name)
         dotted = f"{module}.{name}" if module else name
         facts = self.facts.get(module)
-        found = _NOTHING
+        found = NOTHING
         if facts is not None:
             found = self._once((facts.scope, name), lambda: self._own(name, facts))
-        return found or (frozenset({Module(dotted)}) if dotted in self.modules else _NOTHING)
+        return found or (frozenset({Module(dotted)}) if dotted in self.modules else NOTHING)
 
     def _own(self, name: str, facts: Facts) -> Values:
         if name not in facts.scope.bindings:
@@ -186,17 +156,17 @@ class Project:
 
     def _outside(self, module: str, name: str) -> Values:
         if (module, name) in source_modules.LEADS_TO:
-            return _NOTHING  # refused where it stands
+            return NOTHING  # refused where it stands
         dotted = f"{module}.{name}"
         plain = name.lstrip("_")
         # Allowed modules import each other: `fastapi.routing.asyncio` is `asyncio`.
         own = module.rpartition(".")[2]  # but `datetime.datetime` is a class
-        if module in _MODULES and plain in source_imports.ALLOWED and plain != own:
+        if module in MODULES and plain in source_imports.ALLOWED and plain != own:
             return frozenset({dotted, plain})
         return frozenset({dotted})
 
     def _attribute(self, node: ast.Attribute, scope: Scope) -> Values:
-        found = _NOTHING
+        found = NOTHING
         for base in self.resolve(node.value, scope):
             if isinstance(base, str):
                 found |= self._outside(base, node.attr)
@@ -212,10 +182,10 @@ class Project:
 
     def _of_class(self, scope: Scope, name: str) -> Values:
         if scope.kind != "class" or not isinstance(scope.node, ast.ClassDef):
-            return _NOTHING
+            return NOTHING
         if bindings := scope.bindings.get(name):
-            return _union(self._binding(binding, scope) for binding in bindings)
-        found = _NOTHING
+            return union(self._binding(binding, scope) for binding in bindings)
+        found = NOTHING
         for base in scope.node.bases:
             for value in self.resolve(base, scope.parent or scope):
                 if isinstance(value, Scope) and value is not scope:
@@ -228,32 +198,31 @@ class Project:
     # Calls, parameters and containers ----------------------------------------------------
 
     def _call(self, node: ast.Call, scope: Scope) -> Values:
-        found = _NOTHING
+        found = NOTHING
         for function in self.resolve(node.func, scope):
             if isinstance(function, str):
                 found |= {f"{function}()"}
             elif isinstance(function, Scope):
-                if function.kind == "class":
-                    found |= {Instance(function)}
-                else:
-                    returned = function.facts.returns.get(function.node, ())
-                    found |= _union(self.resolve(value, where) for value, where in returned)
+                found |= self._result(function)
         if found & _DEPENDENCY:
-            for argument in node.args[:1]:
-                for function in self.resolve(argument, scope):
-                    if isinstance(function, Scope):
-                        returned = function.facts.returns.get(function.node, ())
-                        found |= _union(self.resolve(value, where) for value, where in returned)
+            given = (self.resolve(argument, scope) for argument in node.args[:1])
+            found |= union(self._result(one) for one in union(given) if isinstance(one, Scope))
         if self._spread.passes(node):  # whatever is called may hand out what it was given
-            given = [*node.args, *(keyword.value for keyword in node.keywords)]
+            arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
             if isinstance(node.func, ast.Attribute):
-                given.append(node.func.value)
-            found |= self._only_modules(self.inside(value, scope, whole=True) for value in given)
+                arguments.append(node.func.value)
+            found |= only_modules(self.inside(one, scope, whole=True) for one in arguments)
         return found
+
+    def _result(self, function: Scope) -> Values:
+        if function.kind == "class":
+            return frozenset({Instance(function)})
+        returned = function.facts.returns.get(function.node, ())
+        return union(self.resolve(value, where) for value, where in returned)
 
     def _parameter(self, binding: Binding, owner: Scope) -> Values:
         outside = binding.scope or owner
-        found = self.resolve(binding.value, outside) if binding.value is not None else _NOTHING
+        found = self.resolve(binding.value, outside) if binding.value is not None else NOTHING
         if binding.index == 0 and outside.kind == "class" and isinstance(owner.node, _DEFINITIONS):
             found |= {Instance(outside)}
         if binding.node.arg in self._spread.names:
@@ -261,49 +230,45 @@ class Project:
                 given = [*call.args, *(keyword.value for keyword in call.keywords)]
                 if any(owner in self.resolve(value, scope) for value in (call.func, *given)):
                     inside = (self.inside(value, scope, whole=True) for value in given)
-                    found |= self._only_modules(inside)
+                    found |= only_modules(inside)
         return found
 
     def inside(self, node: Any, scope: Scope, *, whole: bool = False) -> Values:
         """What the elements of `node`, at any depth, may be; with `whole`, and itself."""
         kind = type(node)
-        if kind in (ast.Tuple, ast.List, ast.Set):
-            return _union(self.inside(element, scope, whole=True) for element in node.elts)
-        if kind is ast.Dict:
-            return _union(
-                self.inside(element, scope, whole=True) for element in (*node.keys, *node.values)
-            )
-        if kind is ast.Starred:
-            return self.inside(node.value, scope)
+        if kind in _DISPLAYS:
+            parts = [*node.keys, *node.values] if kind is ast.Dict else node.elts
+            return union(self.inside(part, scope, whole=True) for part in parts)
         if kind in _COMPREHENSIONS:
             inner = scope.facts.scopes[node]
-            parts = (node.key, node.value) if kind is ast.DictComp else (node.elt,)
-            return _union(self.inside(part, inner, whole=True) for part in parts)
-        found = self.resolve(node, scope) if whole or kind is ast.Call else _NOTHING
+            parts = [node.key, node.value] if kind is ast.DictComp else [node.elt]
+            return union(self.inside(part, inner, whole=True) for part in parts)
+        found = self.resolve(node, scope) if whole or kind is ast.Call else NOTHING
         if kind is ast.Name:
             found |= self._once((scope, node.id, "inside"), lambda: self._inside_name(node, scope))
         elif kind is ast.Attribute:
-            for facts in self.facts.values():
-                for value, where in facts.stored.get(node.attr, ()):
-                    found |= self._once(
-                        (value, "inside"), lambda v=value, w=where: self.inside(v, w)
-                    )
-        elif kind is ast.IfExp:
-            found |= self.inside(node.body, scope) | self.inside(node.orelse, scope)
-        elif kind is ast.BoolOp:
-            found |= _union(self.inside(value, scope) for value in node.values)
-        elif kind is ast.NamedExpr or kind is ast.Subscript or kind is ast.Await:
-            found |= self.inside(node.value, scope)
+            found |= self._once((node, "inside"), lambda: self._inside_attribute(node))
         elif kind is ast.BinOp:
             found |= self.inside(node.left, scope) | self.inside(node.right, scope)
+        elif kind is ast.Subscript:
+            found |= self.inside(node.value, scope)
+        else:
+            found |= union(self.inside(part, scope) for part in choices(node))
         return found
+
+    def _inside_attribute(self, node: ast.Attribute) -> Values:
+        return union(
+            self.inside(value, where)
+            for facts in self.facts.values()
+            for value, where in facts.stored.get(node.attr, ())
+        )
 
     def _inside_name(self, node: ast.Name, scope: Scope) -> Values:
         found = scope.find(node.id)
         if found is None:
-            return _NOTHING
+            return NOTHING
         owner, bindings = found
-        values = _NOTHING
+        values = NOTHING
         for binding in bindings:
             if binding.how in ("value", "item", "element", "parameter") and binding.value:
                 values |= self.inside(binding.value, binding.scope or owner)
@@ -313,14 +278,6 @@ class Project:
         for value, where in owner.facts.stored.get(f"[{node.id}]", ()):
             values |= self.inside(value, where, whole=True)
         return values
-
-    def _only_modules(self, several: Iterable[Values]) -> Values:
-        return frozenset(
-            value
-            for values in several
-            for value in values
-            if isinstance(value, Module) or (isinstance(value, str) and is_module(value))
-        )
 
     def _follow_modules(self) -> Spread:
         """Where modules are used as values, if any are."""
@@ -346,37 +303,7 @@ class Project:
             return True
         if binding.how != "member":
             return False
-        return bool(self._only_modules([self.member(binding.value[0] or "", binding.value[1])]))
-
-    def text(self, node: Any, scope: Scope, depth: int = 0) -> str | None:
-        """The text that an expression is, as far as constants and names of constants tell."""
-        if depth > 20:  # noqa: PLR2004  (nobody writes a name in more pieces)
-            return None
-        if isinstance(node, ast.Constant):
-            return node.value if isinstance(node.value, str) else None
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
-            left = self.text(node.left, scope, depth + 1)
-            right = self.text(node.right, scope, depth + 1)
-            return None if left is None or right is None else left + right
-        if isinstance(node, ast.JoinedStr):
-            parts = [
-                self.text(p.value if isinstance(p, ast.FormattedValue) else p, scope, depth + 1)
-                for p in node.values
-            ]
-            return None if None in parts else "".join(part for part in parts if part)
-        if isinstance(node, ast.Name) and (found := scope.find(node.id)) is not None:
-            owner, bindings = found
-            for binding in bindings:
-                if binding.how == "value":
-                    text = self.text(binding.value, binding.scope or owner, depth + 1)
-                    if text is not None:
-                        return text
-        return None
-
-
-def is_module(name: str) -> bool:
-    """Whether a dotted name is a module whose attributes are known."""
-    return name in _MODULES or name in source_imports.INSTEAD
+        return bool(only_modules([self.member(binding.value[0] or "", binding.value[1])]))
 
 
 def _reads_by_name(facts: Facts) -> bool:
@@ -396,14 +323,8 @@ _BY_NAME: Final = (
 )
 
 
-def _union(several: Iterable[Values]) -> Values:
-    found = _NOTHING
-    for values in several:
-        found = found | values if found else values
-    return found
-
-
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+_DISPLAYS: Final = (ast.Tuple, ast.List, ast.Set, ast.Dict)
 _COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _FOLLOWED: Final = frozenset(
     {

@@ -7,9 +7,11 @@ from collections.abc import Collection, Iterator
 from typing import Any, Final
 
 from api.domain import source_imports, source_modules, source_names
-from api.domain.source_resolve import Module, Project, Values
+from api.domain.source_constants import constant_text
+from api.domain.source_resolve import Project
 from api.domain.source_scopes import Binding, Facts, Scope, absolute_module
 from api.domain.source_text import Diagnostic, Source
+from api.domain.source_values import Module, Values
 
 _INTERPRETER: Final = (
     "It leads from an object to Python's interpreter, which is not yours to change."
@@ -309,13 +311,13 @@ class Rules:
             return
         for argument in given:
             for part in _parts(argument):
-                text = self.project.text(part, scope)
+                text = constant_text(part, scope)
                 refused = [n for n in (text or "").split(".") if source_names.refused_attribute(n)]
                 if refused:
                     yield self._interpreter(part, refused[0])
                     return
         if "builtins.getattr" in functions and len(call.args) > 1:
-            text = self.project.text(call.args[1], scope)
+            text = constant_text(call.args[1], scope)
             for value in self.project.resolve(call.args[0], scope):
                 if text is not None and isinstance(value, str):
                     yield from self._reach(call.args[1], value, text)
@@ -330,7 +332,7 @@ class Rules:
     def _template(self, node: Any, scope: Scope) -> Iterator[Diagnostic]:
         if isinstance(node, ast.Constant):
             return  # seen with the texts
-        text = self.project.text(node, scope)
+        text = constant_text(node, scope)
         if text is None or any(text == known.value for known in self.facts.texts):
             return
         if (name := _refused_in(text)) is not None:
