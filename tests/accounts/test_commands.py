@@ -14,6 +14,7 @@ from api import commands
 from api.settings import Settings
 from tests.application import application
 
+ROOT = Path(__file__).parents[2]
 Run = Callable[..., click.testing.Result]
 
 
@@ -180,3 +181,11 @@ def test_the_described_api_is_the_same_whatever_the_environment_says(
     assert run("openapi").stdout == plain
     assert json.loads(plain)["openapi"].startswith("3.")
     assert not (tmp_path / "data").exists()
+
+
+def test_the_editor_is_typed_from_the_api_as_it_is(run: Run):
+    written = (ROOT / "frontend" / "openapi.json").read_text(encoding="utf-8")
+    assert written == run("openapi").stdout, (
+        "run `.venv/bin/python -m api openapi > frontend/openapi.json`"
+        " and `npm --prefix frontend run types`"
+    )
