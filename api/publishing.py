@@ -39,6 +39,8 @@ class Publisher:
         self._poke = poke
         self._holds: dict[str, Mapping[AppRef, Hold]] = {}  # by shard; only shards with holds
         self._waiting: dict[str, str] = {}
+        #: A commit of `main` that an operator accepts as the new start after a rewind.
+        self.accepted_rewind: str | None = None
 
     @property
     def unsettled(self) -> Collection[str]:
@@ -64,7 +66,8 @@ class Publisher:
             raise RepositoryUnavailable(f"The repository has no branch {shard_branch(shard)}.")
         source = await self._source(tip)
         tips = Tips(shard, main, tip, source, await self._intents.platform(main))
-        reason = await self._obstacle(tips)
+        rewound = source is not None and not await self._repo.is_ancestor(source, main)
+        reason = await self._obstacle(tips, rewound=rewound)
         if reason:
             self._wait(shard, reason)
             return None
@@ -77,7 +80,8 @@ class Publisher:
         edits: dict[str, Edit] = {}
         for outcome in changed:
             edits |= outcome.edits or {}
-        message = publish_message(_subject(changed), main, RENDERER_VERSION)
+        accepted = self.accepted_rewind if rewound else None
+        message = publish_message(_subject(changed), main, RENDERER_VERSION, accepted)
         commit = await self._repo.compose(tip, edits, message)
         return Move(shard_branch(shard), tip, commit)
 
@@ -125,14 +129,18 @@ class Publisher:
         info = await self._repo.info(tip)
         return source_commit(info.message) if info else None
 
-    async def _obstacle(self, tips: Tips) -> str | None:
+    async def _obstacle(self, tips: Tips, *, rewound: bool) -> str | None:
         """Never backwards: neither behind the tip's source nor behind its renderer."""
         info = await self._repo.info(tips.tip)
         version = trailers(info.message if info else "").get("Renderer-Version", ["0"])[0]
         if not version.isdecimal() or int(version) > RENDERER_VERSION:
             return f"it was published by a newer release (renderer {version})"
-        if tips.source and not await self._repo.is_ancestor(tips.source, tips.main):
-            return "main was rewound behind what is published; an operator has to look at it"
+        accepted = self.accepted_rewind
+        if rewound and not (accepted and await self._repo.is_ancestor(accepted, tips.main)):
+            return (
+                "main was rewound behind what is published; an operator has to look, and then "
+                f"`python -m api publish --accept {tips.main}`"
+            )
         return None
 
     def _note_holds(self, shard: str, outcomes: Sequence[Outcome]) -> None:

@@ -45,10 +45,17 @@ def tenant_message(action: str, user_id: str, what: str) -> str:
     return _message(f"{action} {user_id}: {what}", [("User-Id", user_id), ("Action", action)])
 
 
-def publish_message(subject: str, source: str, renderer_version: int) -> str:
+def publish_message(
+    subject: str, source: str, renderer_version: int, accepted_rewind: str | None = None
+) -> str:
     """The message of a commit on a shard branch."""
     return _message(
-        subject, [("Source-Commit", source), ("Renderer-Version", str(renderer_version))]
+        subject,
+        [
+            ("Source-Commit", source),
+            ("Renderer-Version", str(renderer_version)),
+            ("Accepted-Rewind", accepted_rewind or ""),
+        ],
     )
 
 
