@@ -7,14 +7,24 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
-from api import accounts, deployments, history, intents, publishing, rollouts, tenants, writer
+from api import (
+    accounts,
+    deployments,
+    history,
+    intents,
+    publishing,
+    rollback,
+    rollouts,
+    tenants,
+    writer,
+)
 from api.clients.cluster import Cluster
 from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.metrics import Metrics
 from api.clients.store import Account
 from api.clients.store import Store as StoreProtocol
-from api.errors import NotAuthenticated
+from api.errors import NotAllowed, NotAuthenticated
 from api.log import request_id
 from api.settings import Settings
 
@@ -43,6 +53,7 @@ class Platform:
     settings: Settings
     records: Records
     deployments: deployments.Deployments
+    rollbacks: rollback.Rollbacks
     publisher: publishing.Publisher
     rollouts: rollouts.Rollouts
     cluster: Cluster
@@ -74,6 +85,14 @@ def _deployments(platform: CurrentPlatform) -> deployments.Deployments:
     return platform.deployments
 
 
+def _history(platform: CurrentPlatform) -> history.History:
+    return platform.records.history
+
+
+def _rollbacks(platform: CurrentPlatform) -> rollback.Rollbacks:
+    return platform.rollbacks
+
+
 def _rollouts(platform: CurrentPlatform) -> rollouts.Rollouts:
     return platform.rollouts
 
@@ -94,6 +113,8 @@ Accounts = Annotated[accounts.Accounts, Depends(_accounts)]
 Store = Annotated[StoreProtocol, Depends(_store)]
 Intents = Annotated[intents.Intents, Depends(_intents)]
 Deployments = Annotated[deployments.Deployments, Depends(_deployments)]
+History = Annotated[history.History, Depends(_history)]
+Rollbacks = Annotated[rollback.Rollbacks, Depends(_rollbacks)]
 Rollouts = Annotated[rollouts.Rollouts, Depends(_rollouts)]
 ClusterView = Annotated[Cluster, Depends(_cluster)]
 #: Stands in the log, in the answer and in the commits that the request makes.
@@ -114,3 +135,12 @@ async def _current_user(
 
 
 CurrentUser = Annotated[Account, Depends(_current_user)]
+
+
+def _administrator(user: CurrentUser) -> Account:
+    if not user.is_admin:
+        raise NotAllowed("Only administrators may see this.")
+    return user
+
+
+Administrator = Annotated[Account, Depends(_administrator)]

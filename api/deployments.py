@@ -169,6 +169,15 @@ class Deployments:
                 continue
         raise RepositoryUnavailable("The app changed all the time; nothing was saved.")
 
+    async def put(
+        self, ref: AppRef, change: Change, folder: AppFolder, platform: PlatformFile
+    ) -> StoredApp:
+        """Check what an app's folder shall hold, commit the change that makes it so, publish.
+
+        Without edits nothing is committed. Raises SourceRefused, CheckUnavailable or Overtaken.
+        """
+        return await self._commit(ref, _Work(change, folder, platform))
+
     async def _create(
         self, account: Account, ref: AppRef, draft: AppDraft, request_id: str
     ) -> StoredApp:
@@ -195,7 +204,7 @@ class Deployments:
             others = await self._repo.children(main, tenant)
             if ref.app_id in others:  # the first try of a repeated request got through
                 return await self._intents.app(ref)
-            self._require_room(others)
+            self.require_room(others)
             path = app_folder(ref, platform.shard_digits)
             edits: dict[str, Edit] = {
                 f"{path}/app.yaml": dump(app),
@@ -203,7 +212,7 @@ class Deployments:
                 f"{path}/overlay/kustomization.yaml": EMPTY_OVERLAY,
             }
             if "tenant.yaml" not in others:
-                edits[f"{tenant}/tenant.yaml"] = _tenant_file(account)
+                edits[f"{tenant}/tenant.yaml"] = tenant_file(account)
             # The tenant's whole folder is expected, so that the limit holds in a race as well.
             expect = {tenant: stands.id if stands else None}
             change = Change(edits, message, person(account.username, account.user_id), expect)
@@ -213,7 +222,8 @@ class Deployments:
                 continue
         raise RepositoryUnavailable("Your apps changed all the time; nothing was saved.")
 
-    def _require_room(self, folder: Mapping[str, Entry]) -> None:
+    def require_room(self, folder: Mapping[str, Entry]) -> None:
+        """Raise Conflict when there are as many apps in a tenant's folder as there may be."""
         apps = sum(e.kind == "folder" and name not in NOT_APPS for name, e in folder.items())
         if apps >= self._max_apps:
             raise Conflict(
@@ -322,7 +332,8 @@ def _version(app: StoredApp, commit: str, files: Mapping[str, str]) -> dict[str,
     }
 
 
-def _tenant_file(account: Account) -> bytes:
+def tenant_file(account: Account) -> bytes:
+    """`tenant.yaml` of a tenant whose first app is deployed."""
     return dump(
         TenantFile(user=account.user_id, username=account.username, created=account.created_at)
     )

@@ -37,8 +37,10 @@ from api.init_repo import init_repo
 from api.intents import Intents
 from api.local.cluster import LocalCluster
 from api.publishing import Publisher
+from api.rollback import Rollbacks
 from api.rollouts import Rollouts
 from api.routes import apps, auth, packages, pages, platform
+from api.routes import history as past
 from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
@@ -75,7 +77,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         responses=ANY_ROUTE,
     )
-    for module in (auth, apps, packages, platform, pages):
+    for module in (auth, apps, past, packages, platform, pages):
         app.include_router(module.router)
     app.router.default = pages.Editor(settings.frontend_dist)
     add_error_handlers(app)
@@ -124,6 +126,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         settings=settings,
         records=records,
         deployments=deployments,
+        rollbacks=Rollbacks(repo, intents, history, deployments),
         publisher=publisher,
         rollouts=rollouts,
         cluster=cluster,

@@ -63,7 +63,8 @@ def _kind(entry: pygit2.Object) -> Kind:
     return "file" if entry.filemode in (FileMode.BLOB, FileMode.BLOB | 0o20) else "other"
 
 
-def _find(tree: pygit2.Tree, path: str) -> pygit2.Object | None:
+def find(tree: pygit2.Tree, path: str) -> pygit2.Object | None:
+    """What stands at a path below a tree."""
     found: pygit2.Object = tree
     for name in filter(None, path.split("/")):
         if not isinstance(found, pygit2.Tree) or name not in found:
@@ -82,7 +83,7 @@ def outline_of(
 ) -> dict[str, Entry]:
     """The same for a tree by its object id."""
     tree = repository[tree_id]
-    found = _find(tree, path) if isinstance(tree, pygit2.Tree) else None
+    found = find(tree, path) if isinstance(tree, pygit2.Tree) else None
     return _below(found, depth) if isinstance(found, pygit2.Tree) else {}
 
 
@@ -99,13 +100,13 @@ def _below(tree: pygit2.Tree, depth: int) -> dict[str, Entry]:
 
 def entry(repository: pygit2.Repository, commit: str, path: str) -> Entry | None:
     """What stands at a path."""
-    found = _find(root(repository, commit), path)
+    found = find(root(repository, commit), path)
     return None if found is None else Entry(str(found.id), _kind(found))
 
 
 def read(repository: pygit2.Repository, commit: str, path: str) -> bytes | None:
     """A file's bytes; None when there is no such file."""
-    found = _find(root(repository, commit), path)
+    found = find(root(repository, commit), path)
     return found.data if isinstance(found, pygit2.Blob) else None
 
 
@@ -117,11 +118,17 @@ def blob(repository: pygit2.Repository, blob_id: str) -> bytes:
     return found.data
 
 
-def _walk(tree: pygit2.Tree, prefix: str = "") -> Iterator[tuple[str, pygit2.Object]]:
+def shown_path(raw: bytes) -> str:
+    """A path as people and JSON can take it: what is not UTF-8 shows replacement characters."""
+    return raw.decode("utf-8", "replace")
+
+
+def walk(tree: pygit2.Tree, prefix: str = "") -> Iterator[tuple[str, pygit2.Object]]:
+    """Everything below a tree that is no folder, by path."""
     for entry in tree:
         path = prefix + _name(entry)
         if isinstance(entry, pygit2.Tree):
-            yield from _walk(entry, f"{path}/")
+            yield from walk(entry, f"{path}/")
         else:
             yield path, entry
 
@@ -131,14 +138,14 @@ def _regular_files(tree: pygit2.Object | None) -> dict[str, bytes]:
         return {}
     return {
         path: entry.data
-        for path, entry in _walk(tree)
+        for path, entry in walk(tree)
         if _kind(entry) == "file" and isinstance(entry, pygit2.Blob)
     }
 
 
 def files(repository: pygit2.Repository, commit: str, path: str) -> dict[str, bytes]:
     """Every regular file below a folder, by path relative to it."""
-    return _regular_files(_find(root(repository, commit), path))
+    return _regular_files(find(root(repository, commit), path))
 
 
 def tree_files(repository: pygit2.Repository, tree_id: str) -> dict[str, bytes]:
@@ -148,44 +155,10 @@ def tree_files(repository: pygit2.Repository, tree_id: str) -> dict[str, bytes]:
 
 def odd_paths(repository: pygit2.Repository, commit: str, path: str) -> list[str]:
     """Paths below a folder that are links, submodules or executable."""
-    tree = _find(root(repository, commit), path)
+    tree = find(root(repository, commit), path)
     if not isinstance(tree, pygit2.Tree):
         return []
-    return [path for path, entry in _walk(tree) if _kind(entry) != "file"]
-
-
-def changed_apps(repository: pygit2.Repository, commit: str) -> set[tuple[str, str]]:
-    """(user, app) folders of `main` that differ between a commit and its first parent."""
-    found = repository[commit]
-    assert isinstance(found, pygit2.Commit)  # noqa: S101  (ids come from the walk)
-    parent = found.parents[0].tree if found.parent_ids else None
-    before = _find(parent, "apps") if parent else None
-    after = _find(found.tree, "apps")
-    return {
-        (path[1], path[2])
-        for path in _differences(before, after, depth=3)
-        if len(path) == 3  # noqa: PLR2004  (shard, user, app)
-    }
-
-
-def _differences(
-    before: pygit2.Object | None, after: pygit2.Object | None, depth: int
-) -> Iterator[tuple[str, ...]]:
-    """Paths of folders, up to `depth` names deep, whose object ids differ."""
-    old, new = _folders(before), _folders(after)
-    for name in old.keys() | new.keys():
-        one, other = old.get(name), new.get(name)
-        if one is not None and other is not None and one.id == other.id:
-            continue
-        yield (name,)
-        if depth > 1:
-            yield from ((name, *rest) for rest in _differences(one, other, depth - 1))
-
-
-def _folders(tree: pygit2.Object | None) -> dict[str, pygit2.Tree]:
-    if not isinstance(tree, pygit2.Tree):
-        return {}
-    return {_name(entry): entry for entry in tree if isinstance(entry, pygit2.Tree)}
+    return [path for path, entry in walk(tree) if _kind(entry) != "file"]
 
 
 def store(repository: pygit2.Repository, edits: Mapping[str, Edit], base: str | None) -> str:

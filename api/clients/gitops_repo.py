@@ -131,10 +131,6 @@ class GitopsRepo:
         """How every shard branch stands to its folder on `main`: one tree id each."""
         return await self._run(_shard_states, main)
 
-    async def changed_apps(self, commit: str) -> set[tuple[str, str]]:
-        """(user, app) folders of `main` that differ between a commit and its first parent."""
-        return await self._run(git_trees.changed_apps, commit)
-
     async def preview(self, base: str, edits: Mapping[str, Edit], path: str) -> Mapping[str, Entry]:
         """The names in a folder as they would be after edits of a commit; nothing is committed."""
         return await self._run(_preview, base, edits, path)
@@ -153,6 +149,15 @@ class GitopsRepo:
         The message's Source-Commit gives the dates, so that replicas write the same id.
         """
         return await self._run(_compose, tip, edits, message)
+
+    async def reading(
+        self,
+        function: Callable[Concatenate[pygit2.Repository, _P], _R],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
+        """What a function of `git_history` or `git_changes` reads, in a thread of git's."""
+        return await self._run(function, *args, **kwargs)
 
     async def _run(
         self,

@@ -18,9 +18,12 @@ from typing import Any, Final, Self, TypeVar
 from api.errors import Unavailable
 
 #: Raise it together with a step in MIGRATIONS whenever an existing table changes.
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 #: version → statements that lead from it to the next one.
-MIGRATIONS: Final[dict[int, Sequence[str]]] = {}
+MIGRATIONS: Final[dict[int, Sequence[str]]] = {
+    # The index of history is made again from git, with more in it.
+    1: ("DROP TABLE IF EXISTS app_commits", "DROP TABLE IF EXISTS indexed_head"),
+}
 BUSY_SECONDS: Final = 10.0  # how long to wait for another process (a command beside the server)
 
 _Result = TypeVar("_Result")

@@ -65,7 +65,7 @@ async def list_apps(user: CurrentUser, intents: Intents, rollouts: Rollouts) -> 
     """Your apps, newest deploy first."""
     apps = await intents.apps(user.user_id)
     overviews = await rollouts.overviews(apps)
-    return AppList(apps=[App(**_fields(overview)) for overview in overviews])
+    return AppList(apps=[App(**app_fields(overview)) for overview in overviews])
 
 
 @router.post("", status_code=202, responses=documented(401, 403, 409))
@@ -79,7 +79,7 @@ async def create_app(
 ) -> Deploy:
     """Deploy a new app: checked, committed on `main`, published."""
     app = await deployments.create(user, AppDraft(**dict(body)), request_id, key)
-    return Deploy(**_fields((await rollouts.overviews([app]))[0]))
+    return Deploy(**app_fields((await rollouts.overviews([app]))[0]))
 
 
 @router.post("/validate", responses=_ANY)
@@ -92,7 +92,7 @@ async def validate(body: ValidateRequest, _: CurrentUser, deployments: Deploymen
 @router.get("/{app_id}", responses=_OWN)
 async def read_app(app: Own, rollouts: Rollouts) -> AppDetail:
     """One app with its files."""
-    fields = _fields((await rollouts.overviews([app]))[0])
+    fields = app_fields((await rollouts.overviews([app]))[0])
     return AppDetail(**fields, files=app.texts(), env=dict(app.env))
 
 
@@ -108,7 +108,7 @@ async def update_app(
     """Deploy a change; the same content again makes no commit."""
     draft = AppDraft(**body.model_dump(exclude={"base_commit"}))
     app = await deployments.update(user, ref, draft, body.base_commit, request_id)
-    return Deploy(**_fields((await rollouts.overviews([app]))[0]))
+    return Deploy(**app_fields((await rollouts.overviews([app]))[0]))
 
 
 @router.delete("/{app_id}", status_code=202, responses=_OWN)
@@ -139,9 +139,7 @@ async def deploy_status(ref: Ref, rollouts: Rollouts) -> DeployStatus:
 
 
 # The status is said, because OpenAPI cannot be made from a response class without one.
-@router.get(
-    "/{app_id}/events", status_code=200, responses=_OWN | _STREAM, response_class=Response
-)
+@router.get("/{app_id}/events", status_code=200, responses=_OWN | _STREAM, response_class=Response)
 async def events(ref: Ref, rollouts: Rollouts) -> EventStream:
     """The same as deploy-status, as events named `status`, until live, failed or superseded."""
     await rollouts.progress(ref)  # not found is an answer, not an event
@@ -197,7 +195,8 @@ def _zipped(app: StoredApp) -> bytes:
     return buffer.getvalue()
 
 
-def _fields(overview: Overview) -> dict[str, object]:
+def app_fields(overview: Overview) -> dict[str, object]:
+    """What the shapes `App` and `Deploy` say of an app."""
     app = overview.app
     return {
         "app_id": app.ref.app_id,

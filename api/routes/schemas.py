@@ -208,6 +208,109 @@ class Logs(BaseModel):
     lines: list[LogLine]
 
 
+# History -----------------------------------------------------------------------------------
+
+
+class Who(BaseModel):
+    """Who made a commit: in the editor, by a pull request or by hand, or on whose behalf."""
+
+    name: str
+    kind: Literal["editor", "pull_request", "by_hand", "cleanup", "administrator"]
+
+
+class ChangedFile(BaseModel):
+    """A file of the app's folder: `code/…`, `app.yaml`, `overlay/…`, `secrets/…`."""
+
+    path: str
+    status: Literal["added", "modified", "deleted"]
+    added: int | None = Field(description="Lines; null when it is no text, or too large.")
+    removed: int | None = Field(description="Lines; null when it is no text, or too large.")
+
+
+class FileDiff(ChangedFile):
+    """Texts are null for secrets, for what is no text, and for what is too large."""
+
+    diff: str | None = Field(description="Unified, with three lines of context.")
+    old: str | None = Field(description="The text before; empty for an added file.")
+    new: str | None = Field(description="The text after; empty for a deleted file.")
+
+
+class HistoryEntry(BaseModel):
+    commit: str
+    at: datetime = Field(description="When it came onto `main`.")
+    who: Who
+    action: str = Field(
+        description="`deploy`, `rollback`, `restore`, `restart`, `delete` …; "
+        "`edit` and `merge` for commits by other hands."
+    )
+    subject: str = Field(description="The first line of the commit's message.")
+    changes: list[ChangedFile] = Field(description="Of this app only; at most 100.")
+    more_changes: int = Field(description="How many more files were changed.")
+    live: bool | None = Field(
+        description="Whether this version runs now; null when the cluster cannot be asked."
+    )
+
+
+class HistoryPage(BaseModel):
+    entries: list[HistoryEntry] = Field(description="Newest first.")
+    deleted: bool = Field(description="The app is deleted; `restore` brings it back.")
+    next: str | None = Field(description="Pass it as `before` for the page of older entries.")
+
+
+class Version(BaseModel):
+    """An app as it was at one commit, and what that commit changed."""
+
+    commit: str
+    parent: str | None = Field(description="The commit that `changes` compares with.")
+    at: datetime
+    who: Who
+    action: str
+    subject: str
+    live: bool | None
+    exists: bool = Field(description="False when the commit deleted the app: no files then.")
+    name: str
+    entrypoint: str
+    env: dict[str, str]
+    files: dict[str, str] = Field(description="The code, by path, as in `GET /api/apps/{app_id}`.")
+    overlay: dict[str, str] = Field(description="The overlay's files, by path.")
+    omitted: list[str] = Field(description="Paths of files that are too large to be shown.")
+    changes: list[FileDiff] = Field(description="At most 100 files.")
+    more_changes: int = Field(description="How many more files were changed.")
+
+
+class RollbackRequest(_Body):
+    commit: str = Field(description="A commit of the app's history, all 40 digits.")
+
+
+class TouchedApp(BaseModel):
+    user_id: str
+    app_id: str
+
+
+class AuditEntry(BaseModel):
+    commit: str
+    at: datetime = Field(description="When it came onto `main`.")
+    who: Who
+    action: str
+    subject: str
+    apps: list[TouchedApp] = Field(description="Apps whose folder it touches; at most 100.")
+    more_apps: int = Field(description="How many more apps it touches.")
+
+
+class Rewind(BaseModel):
+    """`main` was forced from one commit to another one that does not contain it."""
+
+    seen_at: datetime
+    old: str
+    new: str
+
+
+class AuditPage(BaseModel):
+    entries: list[AuditEntry] = Field(description="Newest first.")
+    next: str | None = Field(description="Pass it as `before` for the page of older entries.")
+    rewinds: list[Rewind] = Field(description="Seen by this installation, newest first.")
+
+
 # The platform itself -----------------------------------------------------------------------
 
 

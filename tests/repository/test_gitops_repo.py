@@ -171,16 +171,6 @@ async def test_links_submodules_and_executables_are_told_apart(repo, writer, tmp
     assert await repo.files(tip, APP) == {"code/plain.py": b""}
 
 
-async def test_changed_apps_are_found_from_the_trees_of_one_commit(repo, writer):
-    await writer.write(change({f"{APP}/app.yaml": b"1", "apps/3f/u1/a2/app.yaml": b"1"}))
-    commit = await writer.write(
-        change({f"{APP}/app.yaml": b"2", "apps/40/u9/z/app.yaml": b"1", "README.md": b""})
-    )
-    assert await repo.changed_apps(commit) == {("u1", "a1"), ("u9", "z")}
-    gone = await writer.write(change({"apps/3f": None}))
-    assert await repo.changed_apps(gone) == {("u1", "a1"), ("u1", "a2")}
-
-
 async def test_history_follows_the_branchs_own_line(repo, writer):
     first = await writer.write(change({f"{APP}/app.yaml": b"1"}))
     second = await writer.write(change({f"{APP}/app.yaml": b"2"}))

@@ -1,0 +1,50 @@
+"""Who made a commit of `main`, and what they did: told from what the commit says of itself."""
+
+import re
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from api.domain.commit_message import COMMITTER, Person, trailers
+from api.domain.repo_layout import plain_line
+
+Kind = Literal["editor", "pull_request", "by_hand", "cleanup", "administrator"]
+
+_MAX_SUBJECT: Final = 200
+_MAX_NAME: Final = 100
+#: How forges name a squashed or rebased pull request, and its merge: `… (#12)`, `… (!12)`.
+_PULL_REQUEST: Final = re.compile(r".* \([#!][0-9]+\)|Merge pull request [#!][0-9]+ .*")
+
+
+@dataclass(frozen=True)
+class Authorship:
+    """Who, what and in which words; all of it in plain characters, whatever stood there."""
+
+    name: str
+    kind: Kind
+    action: str  # the platform's trailer; `edit` or `merge` for commits by other hands
+    subject: str
+
+
+def by_platform(committer: Person) -> bool:
+    """Whether the platform wrote the commit, as far as its committer says so."""
+    return committer.email == COMMITTER.email
+
+
+def authorship(
+    message: str, author: Person, committer: Person, *, merge: bool, merged: bool
+) -> Authorship:
+    """What a commit says; `merged`: it came onto `main` by a merge, `merge`: it is one."""
+    subject = plain_line(message.partition("\n")[0].strip()[:_MAX_SUBJECT])
+    name = plain_line(author.name[:_MAX_NAME]) or "unknown"
+    if not by_platform(committer):
+        asked = merged or _PULL_REQUEST.fullmatch(subject) is not None
+        kind: Kind = "pull_request" if asked else "by_hand"
+        return Authorship(name, kind, "merge" if merge else "edit", subject)
+    action = next(iter(trailers(message).get("Action", ())), None)
+    if author.email != COMMITTER.email:
+        kind = "editor"
+    elif author.name == COMMITTER.name and action is not None:
+        kind = "cleanup"  # nobody asked for it
+    else:
+        kind = "administrator"
+    return Authorship(name, kind, plain_line(action or "create"), subject)
