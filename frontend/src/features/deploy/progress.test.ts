@@ -82,6 +82,21 @@ it("a refused deploy changed nothing, and says so", () => {
   expect(sentence(refused)).toBe("Not deployed. Nothing was changed.");
 });
 
+it("a failure says where, and that the old version keeps serving, and the error only once", () => {
+  const message = "ZeroDivisionError: division by zero";
+  const error = { stage: "starting", reason: "import_failed", message, hint: "" };
+  const kept = {
+    ...starting,
+    stage: "failed" as const,
+    error,
+    message: `${message} It keeps serving.`,
+  };
+  const failed = reached({ type: "status", status: kept, via: "stream" });
+  expect(sentence(failed)).toBe("Failed at Starting. It keeps serving.");
+  const held = { ...kept, message: "Held: the check refuses it." };
+  expect(sentence(reached({ type: "status", status: held, via: "stream" }))).toBe(held.message);
+});
+
 it("tells how long it took only when it is live", () => {
   const [first, last] = starting.stages;
   if (!first || !last) throw new Error("two stages");

@@ -88,6 +88,13 @@ export function timeToLive(status: DeployStatus): number | null {
     : null;
 }
 
+/** A failure in one line; the error itself is told below it, so it is not said twice. */
+function failure(message: string, error: NonNullable<DeployStatus["error"]>): string {
+  if (!message.startsWith(error.message)) return message;
+  const stage = STAGES.find(({ name }) => name === error.stage)?.title ?? error.stage;
+  return `Failed at ${stage}. ${message.slice(error.message.length).trim()}`.trim();
+}
+
 /** The one line that says where it stands; it is read out when it changes. */
 export function sentence({ phase, action, status, refused, trouble }: Progress): string {
   if (refused) return "Not deployed. Nothing was changed.";
@@ -97,5 +104,6 @@ export function sentence({ phase, action, status, refused, trouble }: Progress):
     return "The platform cannot be reached; the deploy goes on without us. Trying again…";
   }
   if (trouble) return trouble.message;
+  if (status?.error) return failure(status.message, status.error);
   return status?.message ?? (phase === "following" ? "Waiting for the first news…" : "");
 }

@@ -1,7 +1,7 @@
 // @vitest-environment jsdom
 import { describe, expect, it, vi } from "vitest";
 import { type Base, open, reduce, type Workspace } from "../editor/workspace";
-import { draftedApps, dropDraft, loadDraft, newDrafts, resume, saveDraft } from "./drafts";
+import { draftedApps, draftIn, dropDraft, loadDraft, newDrafts, resume, saveDraft } from "./drafts";
 
 const base: Base = {
   name: "Shop",
@@ -51,6 +51,16 @@ describe("a draft", () => {
     saveDraft(key, edited("x"), noon);
     expect(draftedApps("u1")).toEqual(new Set(["shop-1"]));
     expect(draftedApps("u2")).toEqual(new Set());
+  });
+
+  it("that another window keeps is noticed, and no other change of the storage", () => {
+    saveDraft(key, edited("theirs"), noon);
+    const name = "fastapi-platform.draft/u1/apps/shop-1";
+    const newValue = localStorage.getItem(name);
+    const event = (part: StorageEventInit) => draftIn(new StorageEvent("storage", part), key);
+    expect(event({ key: name, newValue })?.content.files["user_code.py"]).toBe("theirs");
+    expect(event({ key: name, newValue: null })).toBeUndefined();
+    expect(event({ key: "theme", newValue })).toBeUndefined();
   });
 
   it("that was dropped is gone", () => {

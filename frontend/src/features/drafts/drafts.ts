@@ -44,10 +44,23 @@ function isDraft(value: unknown): value is Draft {
 
 export function loadDraft(key: DraftKey): Draft | undefined {
   try {
-    const draft: unknown = JSON.parse(localStorage.getItem(storageKey(key)) ?? "null");
+    return parsed(localStorage.getItem(storageKey(key)));
+  } catch {
+    return undefined; // storage is blocked
+  }
+}
+
+/** The draft that another window has just kept under this key, if that is what happened. */
+export function draftIn(event: StorageEvent, key: DraftKey): Draft | undefined {
+  return event.key === storageKey(key) ? parsed(event.newValue) : undefined;
+}
+
+function parsed(text: string | null): Draft | undefined {
+  try {
+    const draft: unknown = JSON.parse(text ?? "null");
     return isDraft(draft) ? draft : undefined;
   } catch {
-    return undefined; // blocked storage, or a text that is no draft of ours
+    return undefined; // a text that is no draft of ours
   }
 }
 

@@ -1,4 +1,12 @@
-import { ChevronDown, CircleX, ListTree, Rocket, ScrollText, TriangleAlert } from "lucide-react";
+import {
+  ChevronDown,
+  CircleX,
+  ListTree,
+  LoaderCircle,
+  Rocket,
+  ScrollText,
+  TriangleAlert,
+} from "lucide-react";
 import { type KeyboardEvent, type ReactNode, useRef } from "react";
 import type { App, LogLine } from "../../api/types";
 import { Button } from "../../ui/Button";
@@ -10,6 +18,18 @@ import type { Place } from "./CodeEditor";
 import { counts } from "./markers";
 import styles from "./panel.module.css";
 import type { Checked } from "./useValidation";
+
+/** How the newest deploy stands, also while its panel is closed. */
+function DeployMark({ progress }: { progress: Progress }) {
+  const { phase, status, refused } = progress;
+  if (phase === "sending" || phase === "following") {
+    return <LoaderCircle className={styles.busy} aria-label="Under way:" />;
+  }
+  if (refused || status?.stage === "failed") {
+    return <CircleX className={styles.errors} aria-label="Failed:" />;
+  }
+  return <Rocket aria-hidden />;
+}
 
 export type PanelName = "deploy" | "problems" | "log" | undefined;
 const NAMES = ["deploy", "problems", "log"] as const;
@@ -37,7 +57,7 @@ export function BottomPanel({
   const labels: Record<(typeof NAMES)[number], ReactNode> = {
     deploy: (
       <>
-        <Rocket aria-hidden /> Deploy
+        <DeployMark progress={progress} /> Deploy
       </>
     ),
     problems: (

@@ -1,5 +1,6 @@
 import { useEffect, useEffectEvent, useRef } from "react";
 import type { Diagnostic } from "../../api/types";
+import { APPLE } from "../../app/platform";
 import { useIsDark } from "../../app/theme";
 import styles from "./editor.module.css";
 import { markersOf, utf16Column } from "./markers";
@@ -162,15 +163,22 @@ function create(
   const { KeyMod, KeyCode } = monaco;
   editor.addCommand(KeyMod.CtrlCmd | KeyCode.Enter, on.deploy);
   editor.addCommand(KeyMod.CtrlCmd | KeyCode.KeyS, on.save);
-  // Escape with nothing to close lets the next Tab leave; coming back makes Tab indent again.
+  // Ctrl+M switches for good what Tab does. Escape, with nothing else to close, lets the next Tab
+  // leave: coming back makes it indent again.
+  let tabMoves = false;
+  const setTab = (moves: boolean) => {
+    editor.updateOptions({ tabFocusMode: moves });
+    on.tab(moves);
+  };
+  editor.addCommand((APPLE ? KeyMod.WinCtrl : KeyMod.CtrlCmd) | KeyCode.KeyM, () => {
+    tabMoves = !tabMoves;
+    setTab(tabMoves);
+  });
   editor.addCommand(
     KeyCode.Escape,
-    () => editor.updateOptions({ tabFocusMode: true }),
+    () => setTab(true),
     "editorTextFocus && !suggestWidgetVisible && !findWidgetVisible && !editorHasSelection && !editorHasMultipleSelections && !markersNavigationVisible && !inSnippetMode && !editorHoverVisible",
   );
-  editor.onDidBlurEditorWidget(() => editor.updateOptions({ tabFocusMode: false }));
-  editor.onDidChangeConfiguration(() =>
-    on.tab(editor.getOption(monaco.editor.EditorOption.tabFocusMode)),
-  );
+  editor.onDidBlurEditorWidget(() => setTab(tabMoves));
   return editor;
 }

@@ -19,8 +19,6 @@ export function DiffView({ difference }: { difference: Difference }) {
       ...FONT,
       automaticLayout: true,
       readOnly: true,
-      originalAriaLabel: `${difference.path} as the app has it now`,
-      modifiedAriaLabel: `${difference.path} in your draft`,
       minimap: { enabled: false },
       renderOverviewRuler: false,
       scrollBeyondLastLine: false,
@@ -28,6 +26,9 @@ export function DiffView({ difference }: { difference: Difference }) {
       hideUnchangedRegions: { enabled: true },
     });
     editor.setModel({ original, modified });
+    const { path } = difference;
+    editor.getOriginalEditor().updateOptions({ ariaLabel: `${path} as the app has it now` });
+    editor.getModifiedEditor().updateOptions({ ariaLabel: `${path} in your draft` });
     return () => {
       editor.dispose();
       original.dispose();

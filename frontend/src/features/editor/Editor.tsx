@@ -7,8 +7,7 @@ import type { App } from "../../api/types";
 import { SkipLink } from "../../app/Page";
 import { PageLoading } from "../../app/PageLoading";
 import { toast } from "../../ui/toasts";
-import type { DraftKey } from "../drafts/drafts";
-import { dropDraft } from "../drafts/drafts";
+import { type Draft, type DraftKey, dropDraft, resume } from "../drafts/drafts";
 import { useLastLines } from "../logs/useLastLines";
 import { BottomPanel, type PanelName } from "./BottomPanel";
 import type { Place } from "./CodeEditor";
@@ -44,7 +43,6 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
   const { app, progress, deploy, restart } = useDeploy({
     app: initial.app,
     draftId: id,
-    userId,
     workspace,
     dispatch,
     onRefused(diagnostics) {
@@ -84,6 +82,11 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
       navigate("/");
     }
   }
+  function take(other: Draft): void {
+    const taken = resume(base, other);
+    if (taken) dispatch({ type: "replace", workspace: taken });
+    draft.settle();
+  }
   function leave(): void {
     dispatch({ type: "discard" }); // a draft of what is gone would be of no use
     navigate("/");
@@ -117,9 +120,10 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
       <EditorNotices
         meta={meta}
         stale={isStale(workspace) ? base : undefined}
-        draft={draft.state}
+        draft={draft}
         status={status.data}
         onCompare={(current) => setDialog({ type: "conflict", current })}
+        onTake={take}
       />
       <div className={styles.body}>
         <Sidebar
@@ -128,6 +132,7 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
           changed={changedPaths(workspace)}
           diagnostics={checked.diagnostics}
           dispatch={dispatch}
+          onMade={(path) => jump({ path, line: 1, column: 1 })}
         />
         <main id="main" tabIndex={-1} className={styles.main}>
           <Tabs workspace={workspace} dispatch={dispatch} />

@@ -15,6 +15,7 @@ import { useState } from "react";
 import { toApiError } from "../../api/errors";
 import type { AppState } from "../../api/types";
 import { Brand } from "../../app/Brand";
+import { APPLE } from "../../app/platform";
 import { Button, ButtonLink } from "../../ui/Button";
 import { Menu, type MenuItem } from "../../ui/Menu";
 import { StateBadge } from "../../ui/StateBadge";
@@ -25,8 +26,7 @@ import type { OpenDialog } from "./EditorDialogs";
 import styles from "./header.module.css";
 import type { DraftState } from "./useDraft";
 
-const APPLE = /Mac|iPhone|iPad/.test(navigator.platform);
-export const DEPLOY_KEYS = APPLE ? "⌘ Enter" : "Ctrl Enter";
+const DEPLOY_KEYS = APPLE ? "⌘ Enter" : "Ctrl Enter";
 
 export function EditorHeader({
   name,

@@ -2,8 +2,9 @@ import { useState } from "react";
 import type { AppStatus, Meta } from "../../api/types";
 import { Button } from "../../ui/Button";
 import { Notice } from "../../ui/Notice";
+import type { Draft } from "../drafts/drafts";
 import styles from "./editor.module.css";
-import type { DraftState } from "./useDraft";
+import type { DraftControl } from "./useDraft";
 import type { Base } from "./workspace";
 
 const SEEN = "fastapi-platform.seen-not-isolated";
@@ -23,12 +24,14 @@ export function EditorNotices({
   draft,
   status,
   onCompare,
+  onTake,
 }: {
   meta: Meta | undefined;
   stale: Base | undefined;
-  draft: DraftState;
+  draft: DraftControl;
   status: AppStatus | undefined;
   onCompare: (current: Base) => void;
+  onTake: (draft: Draft) => void;
 }) {
   const [seen, setSeen] = useState(wasSeen);
   function dismiss(): void {
@@ -40,9 +43,11 @@ export function EditorNotices({
     }
   }
   const stopped = status?.status === "suspended" || status?.status === "removed";
-  if (!stale && draft !== "full" && !stopped && (meta?.isolated !== false || seen)) return null;
+  const { state: kept, elsewhere, settle } = draft;
+  if (!stale && kept !== "full" && !elsewhere && !stopped && (meta?.isolated !== false || seen))
+    return null;
   return (
-    <div className={styles.notices}>
+    <section className={styles.notices} aria-label="Notices">
       {stale ? (
         <Notice
           kind="warn"
@@ -57,7 +62,26 @@ export function EditorNotices({
           Your draft is safe. Deploying asks which version to keep.
         </Notice>
       ) : null}
-      {draft === "full" ? (
+      {elsewhere ? (
+        <Notice
+          kind="warn"
+          role="status"
+          title="This draft was changed in another window."
+          actions={
+            <>
+              <Button small onClick={() => onTake(elsewhere)}>
+                Take that one
+              </Button>
+              <Button small onClick={settle}>
+                Keep this one
+              </Button>
+            </>
+          }
+        >
+          Until you choose, what you type here is not kept.
+        </Notice>
+      ) : null}
+      {kept === "full" ? (
         <Notice kind="danger" role="alert" title="This draft cannot be kept in this browser.">
           Its storage is full or blocked: deploy or copy your work before you leave this page.
         </Notice>
@@ -75,6 +99,6 @@ export function EditorNotices({
           code that you trust.
         </Notice>
       ) : null}
-    </div>
+    </section>
   );
 }

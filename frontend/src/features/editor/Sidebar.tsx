@@ -31,10 +31,12 @@ interface Props {
   changed: ReadonlySet<string>;
   diagnostics: readonly Diagnostic[];
   dispatch: (action: Action) => void;
+  /** A file was made or renamed: the person goes on in its text. */
+  onMade: (path: string) => void;
 }
 
 export function Sidebar(props: Props) {
-  const { content, dispatch } = props;
+  const { content, dispatch, onMade } = props;
   const [shown, setShown] = useState(false);
   const [dialog, setDialog] = useState<FileDialog>();
   const paths = Object.keys(content.files);
@@ -89,7 +91,10 @@ export function Sidebar(props: Props) {
           action="Add"
           paths={paths}
           onClose={close}
-          onName={(path) => dispatch({ type: "add", path })}
+          onName={(path) => {
+            dispatch({ type: "add", path });
+            onMade(path);
+          }}
         />
       ) : null}
       {dialog?.type === "rename" ? (
@@ -99,7 +104,10 @@ export function Sidebar(props: Props) {
           initial={dialog.path}
           paths={paths.filter((path) => path !== dialog.path)}
           onClose={close}
-          onName={(to) => dispatch({ type: "rename", from: dialog.path, to })}
+          onName={(to) => {
+            dispatch({ type: "rename", from: dialog.path, to });
+            onMade(to);
+          }}
         />
       ) : null}
       {dialog?.type === "delete" ? (

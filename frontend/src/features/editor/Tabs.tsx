@@ -38,6 +38,7 @@ export function Tabs({
               role="tab"
               aria-selected={selected}
               tabIndex={selected ? 0 : -1}
+              aria-keyshortcuts="Delete"
               data-path={path}
               title={path}
               className={styles.name}
@@ -53,7 +54,9 @@ export function Tabs({
               type="button"
               className={styles.close}
               data-changed={changed.has(path)}
-              aria-label={`Close ${name}`}
+              title={`Close ${name}`}
+              // A tablist holds tabs only; the keyboard closes with Delete.
+              aria-hidden
               tabIndex={-1}
               onClick={() => dispatch({ type: "close", path })}
             >

@@ -22,8 +22,8 @@ import "monaco-editor/features/quickCommand/register";
 import "monaco-editor/features/readOnlyMessage/register";
 import "monaco-editor/features/smartSelect/register";
 import "monaco-editor/features/snippet/register";
-import "monaco-editor/features/suggest/register";
-import "monaco-editor/features/toggleTabFocusMode/register";
+// The feature of that name brings inline suggestions only.
+import "monaco-editor/editor/contrib/suggest/browser/suggestController";
 import "monaco-editor/features/unicodeHighlighter/register";
 import "monaco-editor/features/wordHighlighter/register";
 import "monaco-editor/features/wordOperations/register";
@@ -59,7 +59,7 @@ monaco.editor.defineTheme("platform-light", {
     "editor.lineHighlightBorder": "#f2f6f5",
     "editor.selectionBackground": "#c7e7e1",
     "editorCursor.foreground": "#0b6f65",
-    "editorLineNumber.foreground": "#8a9893",
+    "editorLineNumber.foreground": "#66756f",
     "editorLineNumber.activeForeground": "#14201d",
     "editorIndentGuide.background1": "#e6ecea",
     "editorWidget.background": "#ffffff",
@@ -90,7 +90,7 @@ monaco.editor.defineTheme("platform-dark", {
     "editor.lineHighlightBorder": "#1a2221",
     "editor.selectionBackground": "#1f4d47",
     "editorCursor.foreground": "#45cdb9",
-    "editorLineNumber.foreground": "#65746f",
+    "editorLineNumber.foreground": "#84958f",
     "editorLineNumber.activeForeground": "#e4ecea",
     "editorIndentGuide.background1": "#26302e",
     "editorWidget.background": "#1a2221",

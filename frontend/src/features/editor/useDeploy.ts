@@ -12,14 +12,12 @@ import {
 import type { App, Deploy, Diagnostic } from "../../api/types";
 import { toast } from "../../ui/toasts";
 import { type ProgressControl, useProgress } from "../deploy/useProgress";
-import { dropDraft } from "../drafts/drafts";
 import { becameApp } from "./identity";
 import { type Action, type Content, sameContent, type Workspace } from "./workspace";
 
 interface Options {
   app: App | undefined;
   draftId: string;
-  userId: string;
   workspace: Workspace;
   dispatch: (action: Action) => void;
   onRefused: (diagnostics: readonly Diagnostic[]) => void;
@@ -34,7 +32,7 @@ export function useDeploy(options: Options): {
   deploy: (over?: string) => Promise<void>;
   restart: () => Promise<void>;
 } {
-  const { draftId, userId, workspace, dispatch, onRefused, onStale } = options;
+  const { draftId, workspace, dispatch, onRefused, onStale } = options;
   const [app, setApp] = useState(options.app);
   const control = useProgress(app?.app_id);
   const { progress, begin, accepted, refused } = control;
@@ -62,7 +60,6 @@ export function useDeploy(options: Options): {
       dispatch({ type: "deployed", base: { ...sent, name, entrypoint, commit } });
       setApp(taken);
       if (!app) {
-        dropDraft({ userId, kind: "drafts", id: draftId });
         becameApp(draftId, taken.app_id);
         navigate(`/apps/${taken.app_id}`, { replace: true });
       }

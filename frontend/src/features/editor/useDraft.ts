@@ -1,42 +1,67 @@
-import { useCallback, useEffect, useEffectEvent, useRef, useState } from "react";
-import { type DraftKey, dropDraft, saveDraft } from "../drafts/drafts";
+import { useCallback, useEffect, useRef, useState } from "react";
+import { type Draft, type DraftKey, draftIn, dropDraft, saveDraft } from "../drafts/drafts";
 import { isDirty, type Workspace } from "./workspace";
 
 const PAUSE_MS = 250;
 
 export type DraftState = "none" | "saved" | "full";
 
-/**
- * Keeps what is not deployed in this browser, a moment after each change and before the page goes.
- * `save` does it at once; "full" means that the browser would not take it.
- */
-export function useDraft(
-  key: DraftKey,
-  workspace: Workspace,
-): { state: DraftState; save: () => void } {
-  const [state, setState] = useState<DraftState>(isDirty(workspace) ? "saved" : "none");
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const { userId, kind, id } = key;
+export interface DraftControl {
+  /** "full" means that the browser would not take it. */
+  state: DraftState;
+  /** Keeps the draft at once. */
+  save: () => void;
+  /** What another window made of this draft; nothing is kept from here until that is settled. */
+  elsewhere: Draft | undefined;
+  settle: () => void;
+}
 
-  const write = useEffectEvent(() => {
+/** Keeps what is not deployed in this browser, a moment after each change and before the page goes. */
+export function useDraft({ userId, kind, id }: DraftKey, workspace: Workspace): DraftControl {
+  const [state, setState] = useState<DraftState>(isDirty(workspace) ? "saved" : "none");
+  const [elsewhere, setElsewhere] = useState<Draft>();
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  const latest = useRef(workspace);
+  const held = elsewhere !== undefined;
+
+  const save = useCallback(() => {
     clearTimeout(timer.current);
     timer.current = undefined;
-    if (!isDirty(workspace)) {
-      dropDraft(key);
-      setState("none");
-    } else {
-      setState(saveDraft(key, workspace, new Date()) ? "saved" : "full");
-    }
-  });
+    const kept = saveDraft({ userId, kind, id }, latest.current, new Date());
+    setState(kept ? "saved" : "full");
+  }, [userId, kind, id]);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: a change of any of these is a change
+  const write = useCallback(() => {
+    clearTimeout(timer.current);
+    timer.current = undefined;
+    if (held) return;
+    if (isDirty(latest.current)) return save();
+    dropDraft({ userId, kind, id });
+    setState("none");
+  }, [userId, kind, id, held, save]);
+
   useEffect(() => {
-    timer.current = setTimeout(() => write(), PAUSE_MS);
+    latest.current = workspace;
+    timer.current = setTimeout(write, PAUSE_MS);
     return () => clearTimeout(timer.current);
-  }, [workspace, userId, kind, id]);
+  }, [workspace, write]);
 
+  // The editor stays while its draft becomes an app; the draft has then had its day. Dropped here,
+  // after the last of its timers is cleared, so that none can bring it back.
+  const former = useRef({ userId, kind, id });
   useEffect(() => {
-    const flush = () => timer.current !== undefined && write();
+    if (former.current.id !== id) dropDraft(former.current);
+    former.current = { userId, kind, id };
+  }, [userId, kind, id]);
+
+  const newest = useRef(write);
+  useEffect(() => {
+    newest.current = write;
+  }, [write]);
+  useEffect(() => {
+    const flush = () => {
+      if (timer.current !== undefined) newest.current();
+    };
     window.addEventListener("pagehide", flush);
     document.addEventListener("visibilitychange", flush);
     return () => {
@@ -46,6 +71,15 @@ export function useDraft(
     };
   }, []);
 
+  useEffect(() => {
+    const listen = (event: StorageEvent) => {
+      const draft = draftIn(event, { userId, kind, id });
+      if (draft) setElsewhere(draft);
+    };
+    window.addEventListener("storage", listen);
+    return () => window.removeEventListener("storage", listen);
+  }, [userId, kind, id]);
+
   // Only a draft that could not be kept is worth holding a person back.
   useEffect(() => {
     if (state !== "full") return;
@@ -54,13 +88,5 @@ export function useDraft(
     return () => window.removeEventListener("beforeunload", hold);
   }, [state]);
 
-  const latest = useRef(workspace);
-  useEffect(() => {
-    latest.current = workspace;
-  });
-  const save = useCallback(() => {
-    const kept = saveDraft({ userId, kind, id }, latest.current, new Date());
-    setState(kept ? "saved" : "full");
-  }, [userId, kind, id]);
-  return { state, save };
+  return { state, save, elsewhere, settle: useCallback(() => setElsewhere(undefined), []) };
 }

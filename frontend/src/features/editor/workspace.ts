@@ -35,7 +35,8 @@ export type Action =
   | { type: "deployed"; base: Base }
   | { type: "moved"; commit: string }
   | { type: "rebase"; base: Base }
-  | { type: "discard" };
+  | { type: "discard" }
+  | { type: "replace"; workspace: Workspace };
 
 /** A workspace at its start, with the entrypoint open. */
 export function open(content: Content, base?: Base): Workspace {
@@ -140,6 +141,8 @@ export function reduce(state: Workspace, action: Action): Workspace {
         : state;
     case "rebase":
       return { ...state, base: action.base };
+    case "replace":
+      return action.workspace;
     case "discard":
       return state.base ? withOpenTabs(state, state.base) : state;
   }

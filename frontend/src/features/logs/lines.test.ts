@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { append, MAX_LINES } from "./lines";
+import { append, lastWords, MAX_LINES } from "./lines";
 
 const line = (second: number, text: string) => ({
   at: `2026-01-01T12:00:${String(second).padStart(2, "0")}Z`,
@@ -19,6 +19,24 @@ it("a stream that is opened again repeats nothing", () => {
     line(3, "e"),
   ]);
   expect(append(known, [line(1, "a")])).toBe(known);
+});
+
+it("the line by which the runner tells the platform is not shown", () => {
+  const failed = line(2, 'fastapi-platform: failed {"path": "user_code.py"}');
+  expect(append([line(1, "a")], [failed])).toEqual([line(1, "a")]);
+});
+
+it("the last words are those of the newest process, not of the one that still serves", () => {
+  const lines = [
+    { ...line(1, "started"), pod: "old" },
+    { ...line(2, "Traceback"), pod: "new" },
+    { ...line(3, "GET / 200"), pod: "old" },
+    { ...line(4, "ZeroDivisionError"), pod: "new" },
+    { ...line(5, 'fastapi-platform: failed {"line": 1}'), pod: "new" },
+  ];
+  expect(lastWords(lines, 20).map(({ text }) => text)).toEqual(["Traceback", "ZeroDivisionError"]);
+  expect(lastWords(lines, 1).map(({ text }) => text)).toEqual(["ZeroDivisionError"]);
+  expect(lastWords([], 20)).toEqual([]);
 });
 
 it("the oldest lines fall off", () => {

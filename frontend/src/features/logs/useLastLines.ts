@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { answer, http } from "../../api/client";
 import type { LogLine } from "../../api/types";
+import { lastWords } from "./lines";
 
 const SHOWN = 20;
 
@@ -13,9 +14,13 @@ export function useLastLines(
     queryKey: ["last-lines", appId, failedCommit],
     enabled: appId !== undefined && failedCommit !== undefined,
     queryFn: async ({ signal }) => {
-      const params = { path: { app_id: appId ?? "" }, query: { previous: true } };
-      const { lines } = await answer(http.GET("/api/apps/{app_id}/logs", { params, signal }));
-      return lines.slice(-SHOWN);
+      const ask = (previous: boolean) => {
+        const params = { path: { app_id: appId ?? "" }, query: { previous } };
+        return answer(http.GET("/api/apps/{app_id}/logs", { params, signal }));
+      };
+      const words = lastWords((await ask(false)).lines, SHOWN);
+      // A process that was started again and is still silent: its forerunner said why.
+      return words.length > 0 ? words : lastWords((await ask(true)).lines, SHOWN);
     },
     staleTime: Number.POSITIVE_INFINITY,
   });
