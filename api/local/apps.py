@@ -18,6 +18,7 @@ from typing import Final
 from api.clients.cluster import LogLine
 from api.domain.names import AppRef
 from api.domain.rollout import LiveVersion, Pod, StageName, Workload
+from api.local import tasks
 from api.local.logs import AppLog
 from api.local.node import Node
 from api.local.objects import AppObjects
@@ -119,6 +120,7 @@ class LocalApp:
         self._settle()
         while self._stopping:
             await asyncio.gather(*self._stopping.values())
+        self._log.close()
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     async def close(self) -> None:
@@ -128,6 +130,7 @@ class LocalApp:
         await asyncio.gather(
             *(pod.stop(_CLOSE_SECONDS) for pod in self._pods), *self._stopping.values()
         )
+        self._log.close()
 
     def check_route(self) -> None:
         """Ask again what answers at its address: the router ended or was started anew."""
@@ -184,7 +187,7 @@ class LocalApp:
 
     def _stop(self, pod: LocalPod) -> None:
         self._pods.remove(pod)
-        task = asyncio.create_task(pod.stop(), name=f"stop {pod.name}")
+        task = tasks.start(pod.stop(), f"stopping {pod.name}")
         self._stopping[pod] = task
         task.add_done_callback(lambda _: self._stopped(pod))
 
@@ -202,7 +205,7 @@ class LocalApp:
         if target is None:
             self.routed_intent = None  # its route, if it has one, answers 502
             return
-        self._switch = asyncio.create_task(self._switch_to(*target), name=f"route {self.ref}")
+        self._switch = tasks.start(self._switch_to(*target), f"leading the route of {self.ref}")
 
     async def _switch_to(self, pod: LocalPod, backend: Backend) -> None:
         """Lead the address to this pod, and wait until it answers there: then the old one ends."""

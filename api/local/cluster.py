@@ -15,6 +15,7 @@ from api.clients.kustomize import Kustomize
 from api.domain.names import AppRef, shard_of
 from api.domain.rollout import LiveVersion, Observation
 from api.errors import ClusterUnavailable
+from api.local import tasks
 from api.local.apps import LocalApp
 from api.local.node import Node
 from api.local.processes import Processes
@@ -61,7 +62,7 @@ class LocalCluster:
         except BaseException:
             await self.close()
             raise
-        self._watching = asyncio.create_task(self._reconciler.run(), name="shard branches")
+        self._watching = tasks.start(self._reconciler.run(), "following the shard branches")
 
     async def close(self) -> None:
         """Stop every app and the router; returns when nothing of them is left."""
@@ -117,6 +118,8 @@ class LocalCluster:
 
     async def problem(self) -> str | None:
         """Why apps cannot be followed or reached now; None when they can."""
+        if self._watching is None or self._watching.done():
+            return "The embedded cluster does not follow the shard branches."
         return self._router.problem or self._reconciler.problem
 
     def _make_app(self, ref: AppRef) -> LocalApp:

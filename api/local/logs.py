@@ -5,11 +5,12 @@ Writers are the threads that read the processes' pipes; readers are coroutines.
 
 import asyncio
 import json
+import logging
 import os
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, Final
 
 from api.clients.cluster import LogLine
 
+_LOG: Final = logging.getLogger(__name__)
 #: One file of the two; together they bound what an app may keep on this disk.
 FILE_BYTES: Final = 1024 * 1024
 LINE_BYTES: Final = 8192  # a longer line continues on the next
@@ -31,6 +33,9 @@ class _Record:
     line: LogLine
 
 
+_Queue = asyncio.Queue[_Record | None]  # None: nothing comes any more
+
+
 class AppLog:
     """The output of all processes of one app, in the order it came."""
 
@@ -40,7 +45,7 @@ class AppLog:
         self._lock = threading.Lock()  # also orders files and followers against each other
         self._size: int | None = None
         self._written = 0
-        self._followers: dict[asyncio.Queue[_Record], asyncio.AbstractEventLoop] = {}
+        self._followers: dict[_Queue, asyncio.AbstractEventLoop] = {}
 
     def begin(self, pod: str) -> None:
         """Note that a process of this pod starts: `previous` is what stands before it."""
@@ -56,15 +61,25 @@ class AppLog:
             for text in texts:
                 self._written += 1
                 record = _Record(self._written, LogLine(at, text, pod))
-                for queue, loop in self._followers.items():
-                    if not loop.is_closed():
-                        loop.call_soon_threadsafe(_offer, queue, record)
+                self._tell(record)
+
+    def close(self) -> None:
+        """Let those who follow go."""
+        with self._lock:
+            self._tell(None)
+
+    def _tell(self, record: _Record | None) -> None:
+        for queue, loop in self._followers.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_offer, queue, record)
 
     def _append(self, records: Sequence[dict[str, Any]]) -> None:
         data = "".join(json.dumps(record) + "\n" for record in records).encode()
         if self._size is None:
             self._current.parent.mkdir(parents=True, exist_ok=True)
             self._size = self._current.stat().st_size if self._current.exists() else 0
+            if self._size:
+                data = b"\n" + data  # the last line may have been cut off by a kill -9
         if self._size + len(data) > FILE_BYTES:
             if self._current.exists():
                 self._current.replace(self._older)
@@ -84,7 +99,7 @@ class AppLog:
             for line in await asyncio.to_thread(self.tail, tail, previous=previous):
                 yield line
             return
-        queue: asyncio.Queue[_Record] = asyncio.Queue(_WAITING_LINES)
+        queue: _Queue = asyncio.Queue(_WAITING_LINES)
         loop = asyncio.get_running_loop()
 
         def read_and_subscribe() -> tuple[int, list[LogLine]]:
@@ -96,14 +111,13 @@ class AppLog:
             seen, kept = await asyncio.to_thread(read_and_subscribe)
             for line in kept:
                 yield line
-            while True:
-                record = await queue.get()
+            while record := await queue.get():
                 if record.number > seen:
                     yield record.line
         finally:
             await asyncio.to_thread(self._unsubscribe, queue)
 
-    def _unsubscribe(self, queue: "asyncio.Queue[_Record]") -> None:
+    def _unsubscribe(self, queue: _Queue) -> None:
         with self._lock:
             self._followers.pop(queue, None)
 
@@ -130,7 +144,7 @@ class AppLog:
                     yield record
 
 
-def _offer(queue: "asyncio.Queue[_Record]", record: _Record) -> None:
+def _offer(queue: _Queue, record: _Record | None) -> None:
     if queue.full():
         queue.get_nowait()
     queue.put_nowait(record)
@@ -148,7 +162,13 @@ class OutputPump(threading.Thread):
 
     def run(self) -> None:
         """Read, cut into lines, keep."""
-        self._log.begin(self._pod)
+        try:
+            self._write(lambda: self._log.begin(self._pod))
+            self._read()
+        finally:
+            os.close(self._pipe)
+
+    def _read(self) -> None:
         rest = b""
         while chunk := os.read(self._pipe, 65536):
             *lines, rest = (rest + chunk).split(b"\n")
@@ -160,7 +180,6 @@ class OutputPump(threading.Thread):
                 time.sleep(len(chunk) / _BYTES_PER_SECOND)
         if rest:
             self._keep([rest])
-        os.close(self._pipe)
 
     def _keep(self, lines: Sequence[bytes]) -> None:
         texts = [
@@ -170,4 +189,10 @@ class OutputPump(threading.Thread):
         ]
         self.last.extend(texts)
         if texts:
-            self._log.write(self._pod, texts)
+            self._write(lambda: self._log.write(self._pod, texts))
+
+    def _write(self, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except OSError as error:  # a full disk; unread, the pipe would stop the app too
+            _LOG.warning("output of %s is lost: %s", self._pod, error)

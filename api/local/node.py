@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import socket
@@ -17,6 +18,7 @@ from api.settings import Settings
 #: Below the ports that systems give to outgoing connections (from 32768 on Linux, 49152 on macOS).
 _PORTS: Final = range(20000, 32000)
 _PROBE_SECONDS: Final = 1.0
+_OK: Final = 200
 _ENTRYPOINT: Final = Path(__file__).parents[2] / "runner" / "entrypoint.py"
 
 
@@ -72,7 +74,20 @@ class Node:
             memory_mib=self._memory_mib,
         )
 
-    async def probe(self, port: int, path: str) -> tuple[int, bytes]:
+    async def ready_intent(self, port: int) -> str | None:
+        """The version that serves, as the runner's own port tells; None while none does."""
+        status, body = await self._probe(port, "/ready")
+        try:
+            return str(json.loads(body)["intent"]) if status == _OK else None
+        except (ValueError, LookupError, TypeError):
+            return None  # another program listens there
+
+    async def is_alive(self, port: int) -> bool:
+        """Whether the runner has not given up on its app's event loop."""
+        status, _ = await self._probe(port, "/live")
+        return status == _OK
+
+    async def _probe(self, port: int, path: str) -> tuple[int, bytes]:
         """Status and body of the runner's own answer; status 0 when there is none.
 
         Plain sockets: an HTTP client's millisecond, asked every few, would slow down the start.

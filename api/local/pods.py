@@ -1,7 +1,6 @@
 """One version of an app as a supervised process: the kubelet's part."""
 
 import asyncio
-import json
 import logging
 import os
 import secrets
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from api.domain.rollout import Pod, PodPhase
+from api.local import tasks
 from api.local.logs import AppLog
 from api.local.node import Node
 from api.local.objects import PodTemplate
@@ -32,7 +32,6 @@ _LONGEST_GRACE: Final = 10.0  # the runner ends by itself within 8 s of the requ
 _COMPLETED: Final = 0
 _PORT_TAKEN: Final = 6  # runner/failure.py
 _NICENESS: Final = 5  # of apps that serve: the editor stays quick while they are busy
-_OK: Final = 200
 
 
 class LocalPod:
@@ -68,7 +67,7 @@ class LocalPod:
         self._started_at: datetime | None = None
         self._process: Process | None = None
         self.warning: str | None = None
-        self._task = asyncio.create_task(self._supervise(), name=f"pod {self.name}")
+        self._task = tasks.start(self._supervise(), f"supervising {self.name}")
 
     @property
     def ready(self) -> bool:
@@ -150,8 +149,7 @@ class LocalPod:
     async def _wait_ready(self, process: Process, begun: float, seconds: float) -> bool:
         """Whether it serves this very version within `seconds` of its start."""
         while (waited := time.monotonic() - begun) < seconds and process.exit_code is None:
-            status, body = await self._node.probe(self._probe_port, "/ready")
-            if status == _OK and json.loads(body).get("intent") == self.template.intent:
+            if await self._node.ready_intent(self._probe_port) == self.template.intent:
                 return True
             pause = _FAST_POLL if waited < _FAST_POLLS_SECONDS else _SLOW_POLL
             await asyncio.wait({process.ended}, timeout=pause)
@@ -174,8 +172,7 @@ class LocalPod:
             await asyncio.wait({process.ended}, timeout=_LIVENESS_SECONDS)
             if process.exit_code is not None:
                 return
-            status, _ = await self._node.probe(self._probe_port, "/live")
-            failures = 0 if status == _OK else failures + 1
+            failures = 0 if await self._node.is_alive(self._probe_port) else failures + 1
             if failures >= _LIVENESS_FAILURES:
                 self.warning = "Liveness probe failed: the app's event loop does not run"
                 await process.stop(_LONGEST_GRACE)

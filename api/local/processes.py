@@ -17,6 +17,7 @@ from typing import Final
 
 import psutil
 
+from api.local import tasks
 from api.local.logs import AppLog, OutputPump
 
 _LOG: Final = logging.getLogger(__name__)
@@ -59,10 +60,14 @@ class Process:
 
     async def kill(self) -> None:
         """End it, and whatever it started, at once."""
-        # It leads its process group, which may outlive it: no check whether it runs.
+        if not self.ended.done():
+            self.kill_group()
+        await asyncio.wait({self.ended})
+
+    def kill_group(self) -> None:
+        """End all of its process group; only while it runs, or right after: ids are reused."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        await asyncio.wait({self.ended})
 
     def _signal(self, number: signal.Signals) -> None:
         if not self.ended.done():
@@ -85,7 +90,7 @@ class Processes:
         # Its writing end is open in this process alone: at our death, however it comes, the
         # reading end of every child says so.
         self._lifeline = os.pipe()
-        self._watch = asyncio.create_task(self._watch_memory(), name="memory of apps")
+        self._watch = tasks.start(self._watch_memory(), "watching the memory of apps")
 
     async def close(self) -> None:
         """End whatever still runs."""
@@ -151,6 +156,7 @@ class Processes:
         return process
 
     def _forget(self, process: Process, record: Path) -> None:
+        process.kill_group()  # what it started does not outlive it
         self._running.discard(process)
         record.unlink(missing_ok=True)
 

@@ -17,6 +17,7 @@ from api.clients.kustomize import Kustomize
 from api.domain.names import AppRef, is_id, shard_of
 from api.domain.rollout import Shard
 from api.errors import InvalidRequest, PlatformError, Unavailable
+from api.local import tasks
 from api.local.apps import LocalApp
 from api.local.objects import AppObjects, NotUnderstood, read_objects
 from api.local.routes import check_routes
@@ -92,12 +93,11 @@ class Reconciler:
             if (match := _BRANCH.fullmatch(branch))
         }
         moved = {s: commit for s, commit in shards.items() if self._heads.get(s) != commit}
-        work: list[AppRef] = []
         for shard, commit in moved.items():
-            changed = await self._changed_apps(shard, commit)
+            await self._note_changes(shard, commit)
             self._heads[shard] = commit
-            work += changed
             self._changed(shard)
+        work = [ref for ref, folder in self._folders.items() if folder.done != folder.commit]
         # After a restart the apps that went live last come back first.
         for ref in sorted(work, key=self._last_live, reverse=True):
             self._start(ref)
@@ -130,8 +130,8 @@ class Reconciler:
         app = self.apps.get(ref)
         return app.record.at if app and app.record else 0.0
 
-    async def _changed_apps(self, shard: str, commit: str) -> list[AppRef]:
-        """Apps of a shard whose folder differs from what was seen; notes the new trees."""
+    async def _note_changes(self, shard: str, commit: str) -> None:
+        """Note which apps of a shard have another folder than what was seen."""
         found: dict[AppRef, str] = {}
         for user_id, tenant in (await self._repo.outline(commit, "", 3)).items():
             for app_id, entry in tenant.children.items():
@@ -143,14 +143,9 @@ class Reconciler:
             for ref, folder in self._folders.items()
             if shard_of(ref.user_id, len(shard)) == shard
         }
-        changed = [
-            ref
-            for ref in known.keys() | found.keys()
-            if ref not in known or known[ref].tree != found.get(ref)
-        ]
-        for ref in changed:
-            self._note(ref, found.get(ref), commit, self._heads.get(shard))
-        return changed
+        for ref in known.keys() | found.keys():
+            if ref not in known or known[ref].tree != found.get(ref):
+                self._note(ref, found.get(ref), commit, self._heads.get(shard))
 
     def _note(self, ref: AppRef, tree: str | None, commit: str, before: str | None) -> None:
         now = datetime.now(UTC)
@@ -167,13 +162,13 @@ class Reconciler:
     def _start(self, ref: AppRef) -> None:
         folder = self._folders[ref]
         if folder.worker is None or folder.worker.done():
-            folder.worker = asyncio.create_task(self._follow(ref, folder), name=f"apply {ref}")
-            folder.worker.add_done_callback(lambda task: self._ended(ref, task))
+            folder.worker = tasks.start(self._follow(ref, folder), f"following {ref}")
+            folder.worker.add_done_callback(lambda task: self._ended(ref, folder, task))
 
-    def _ended(self, ref: AppRef, task: "asyncio.Task[None]") -> None:
+    def _ended(self, ref: AppRef, folder: _Folder, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()):
-            _LOG.error("following %s failed", ref, exc_info=error)
-            self._folders[ref].error = f"The embedded cluster failed: {error!r}"
+            folder.error = f"The embedded cluster failed: {error!r}"
+            folder.done = folder.commit  # not again before the folder changes
             self._changed(ref)
 
     async def _follow(self, ref: AppRef, folder: _Folder) -> None:

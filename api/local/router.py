@@ -17,6 +17,7 @@ import httpx2
 
 from api.domain.names import AppRef, app_path
 from api.errors import ClusterUnavailable
+from api.local import tasks
 from api.local.certificate import make_certificate
 from api.local.logs import AppLog
 from api.local.node import port_is_free
@@ -78,8 +79,8 @@ class Router:
         if not await self._wait_answering(self._process):
             raise ClusterUnavailable(f"The router did not start: {self._last_words()}", hint="")
         self._tasks = [
-            asyncio.create_task(self._keep_running(), name="router"),
-            asyncio.create_task(self._keep_written(), name="routes"),
+            tasks.start(self._keep_running(), "keeping the router running"),
+            tasks.start(self._keep_written(), "writing the routes"),
         ]
 
     async def close(self) -> None:
@@ -221,6 +222,8 @@ class Router:
             if await self._wait_answering(self._process):
                 self.problem = None
                 self.restarted()
+            else:
+                await self._process.kill()
 
     def _last_words(self) -> str:
         lines = self._process.output.last if self._process else ()

@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pygit2
 import pytest
+import pytest_asyncio
 
 from api.clients import git_trees
 from api.clients.git_trees import Edit, Folder
@@ -90,6 +91,15 @@ class World:
             await self._cluster.close()
             self._cluster = None
 
+    async def close(self) -> None:
+        await self.stop()
+        await self.http.aclose()
+        await self.repo.close()
+
+    def run_folder(self, ref: AppRef) -> Path:
+        """What the cluster keeps of an app."""
+        return self.data_dir / "run/apps" / ref.user_id / ref.app_id
+
     async def publish(
         self,
         ref: AppRef,
@@ -119,7 +129,7 @@ class World:
         return str(repository.create_commit(branch, person, person, "publish", tree, [tip]))
 
     async def until(
-        self, ref: AppRef, wanted: Callable[[Observation], Any], seconds: float = 20
+        self, ref: AppRef, wanted: Callable[[Observation], Any], seconds: float = 60
     ) -> Observation:
         """The first observation that fits; AssertionError with the last one."""
         seen = await self.cluster.observe(ref)
@@ -133,7 +143,7 @@ class World:
             pass
         raise AssertionError(f"not within {seconds} s; last seen: {seen}")
 
-    async def until_live(self, ref: AppRef, intent: str, seconds: float = 20) -> Observation:
+    async def until_live(self, ref: AppRef, intent: str, seconds: float = 60) -> Observation:
         """This version answers at the app's address, alone."""
         return await self.until(
             ref,
@@ -184,7 +194,7 @@ def _nested(files: Mapping[str, bytes]) -> dict[str, Any]:
 MakeWorld = Callable[..., Awaitable[World]]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def make_world(tmp_path: Path) -> AsyncIterator[MakeWorld]:
     """A world with settings of one's own, its cluster running."""
     worlds: list[World] = []
@@ -197,15 +207,16 @@ async def make_world(tmp_path: Path) -> AsyncIterator[MakeWorld]:
 
     yield make
     for world in worlds:
-        await world.stop()
-        await world.http.aclose()
-        await world.repo.close()
+        await world.close()
 
 
-@pytest.fixture
-async def world(make_world: MakeWorld) -> World:
-    """A running embedded cluster without apps."""
-    return await make_world()
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    """A running embedded cluster; the tests of a module share it, each with an app of its own."""
+    world = World(tmp_path_factory.mktemp("world"))
+    await world.start()
+    yield world
+    await world.close()
 
 
 @pytest.fixture
@@ -215,7 +226,7 @@ def ref(request: pytest.FixtureRequest) -> Iterator[AppRef]:
     return AppRef(f"u{name}", f"shop-{name}")
 
 
-async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 20) -> None:
+async def eventually(look: Callable[[], Awaitable[Any]], seconds: float = 60) -> None:
     """Until `look` gives something true; TimeoutError when it never does."""
     async with asyncio.timeout(seconds):
         while not await look():  # noqa: ASYNC110  (processes and ports give no event)

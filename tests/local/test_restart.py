@@ -12,10 +12,13 @@ from typing import Any
 import httpx2
 import psutil
 import pytest
+import pytest_asyncio
 
 from api.domain.names import AppRef
 from tests.local.conftest import ROOT, MakeWorld, World, eventually, hello
 from tests.local.test_versions import BROKEN
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 #: Never lets go of the interpreter, so its runner cannot see that the platform ended.
 STUBBORN = """\
@@ -66,7 +69,7 @@ class Host:
         self.process.wait()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def world(make_world: MakeWorld) -> World:
     """A repository whose cluster runs elsewhere."""
     world = await make_world()
@@ -96,7 +99,7 @@ async def answers(world: World, ref: AppRef, version: str) -> None:
     await eventually(look)
 
 
-async def holds(what: Callable[[], Any], seconds: float = 20) -> None:
+async def holds(what: Callable[[], Any], seconds: float = 60) -> None:
     """It comes true."""
 
     async def look() -> Any:
@@ -117,7 +120,7 @@ async def test_children_end_with_the_platform_and_apps_come_back(
         children = host.children()
         assert len(children) == 3
         host.kill()
-        await holds(lambda kept=children: not any(child.is_running() for child in kept), 5)
+        await holds(lambda kept=children: not any(child.is_running() for child in kept))
         host.start()
     await answers(world, ref, "one")
 

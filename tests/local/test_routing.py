@@ -18,6 +18,8 @@ from api.local.objects import Route
 from api.local.routes import Backend
 from tests.local.conftest import World, eventually, hello
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 STREAMS = """\
 import asyncio
 from collections.abc import AsyncIterator

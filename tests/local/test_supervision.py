@@ -8,7 +8,10 @@ import psutil
 import pytest
 
 from api.domain.names import AppRef
+from api.local import pods
 from tests.local.conftest import MakeWorld, World, hello
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HEAD = "import os\nfrom fastapi import FastAPI\n\napp = FastAPI()\n\n\n"
 ENVIRONMENT = HEAD + "@app.get('/')\ndef show():\n    return dict(os.environ)\n"
@@ -76,7 +79,7 @@ async def test_a_crashed_process_is_started_again_ever_later(world: World, ref: 
 async def test_a_killed_process_comes_back_at_the_same_address(world: World, ref: AppRef) -> None:
     intent = await world.publish(ref, hello("one"))
     await world.until_live(ref, intent)
-    os.kill(_pids(world)[0], signal.SIGKILL)
+    os.kill(_pids(world, ref)[0], signal.SIGKILL)
     seen = await world.until(ref, lambda o: o.pods[0].phase == "failed")
     assert (seen.pods[0].exit_code, seen.routed_intent) == (137, None)
     seen = await world.until_live(ref, intent)
@@ -115,7 +118,7 @@ async def test_output_is_kept_within_bounds_and_its_end_is_readable(
     world: World, ref: AppRef
 ) -> None:
     await world.until_live(ref, await world.publish(ref, {"user_code.py": CHATTY}), seconds=60)
-    kept = [path.stat().st_size for path in (world.data_dir / "run/apps").rglob("log/*")]
+    kept = [path.stat().st_size for path in (world.run_folder(ref) / "log").iterdir()]
     assert len(kept) == 2
     assert max(kept) <= 1024 * 1024
     lines = [line.text async for line in world.cluster.logs(ref, tail=10_000)]
@@ -134,20 +137,33 @@ async def test_followers_get_what_was_and_what_comes(world: World, ref: AppRef) 
     await lines.aclose()  # type: ignore[attr-defined]
 
 
-async def test_each_process_leads_a_session_of_its_own(world: World, ref: AppRef) -> None:
+async def test_each_process_leads_a_session_of_its_own(make_world: MakeWorld, ref: AppRef) -> None:
+    world = await make_world()
     await world.until_live(ref, await world.publish(ref, hello("one")))
-    (pid,) = _pids(world)
+    (pid,) = _pids(world, ref)
     assert os.getsid(pid) == pid != os.getsid(0)
-    folder = world.data_dir / "run/apps" / ref.user_id / ref.app_id
-    assert psutil.Process(pid).cwd().startswith(str(folder))
+    assert psutil.Process(pid).cwd().startswith(str(world.run_folder(ref)))
     await world.stop()
     assert not psutil.pid_exists(pid)
 
 
-def _pids(world: World) -> list[int]:
-    """The apps' processes: those started by the runner's interpreter."""
+async def test_a_process_that_answers_no_probe_is_started_again(
+    world: World, ref: AppRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pods, "_LIVENESS_SECONDS", 0.1)
+    monkeypatch.setattr(pods, "_LONGEST_GRACE", 0.1)
+    intent = await world.publish(ref, hello("one"))
+    await world.until_live(ref, intent)
+    os.kill(_pids(world, ref)[0], signal.SIGSTOP)
+    seen = await world.until(ref, lambda o: o.pods[0].phase == "failed")
+    assert "Liveness probe failed" in seen.warnings[0]
+    await world.until_live(ref, intent)
+
+
+def _pids(world: World, ref: AppRef) -> list[int]:
+    """The app's processes: those that work in its folder."""
     return [
         child.pid
         for child in psutil.Process().children()
-        if "runner/entrypoint.py" in " ".join(child.cmdline())
+        if child.cwd().startswith(str(world.run_folder(ref)))
     ]

@@ -3,11 +3,14 @@
 import asyncio
 
 import httpx2
+import pytest
 
 from api.clients.git_trees import Folder
 from api.domain.names import AppRef, shard_of
-from api.domain.rollout import LiveVersion
+from api.domain.rollout import LiveVersion, Observation
 from tests.local.conftest import World, folder, hello
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BROKEN = {
     "user_code.py": "from fastapi import FastAPI\n\napp = FastAPI()\nprices = {}\nprices['x']\n"
@@ -93,9 +96,9 @@ async def test_a_hibernated_app_has_neither_process_nor_route(world: World, ref:
 async def test_a_deleted_app_is_gone_and_may_come_again(world: World, ref: AppRef) -> None:
     await world.until_live(ref, await world.publish(ref, hello("one")))
     await world.commit(ref.user_id, {f"{ref.user_id}/{ref.app_id}": None})
-    await world.until(ref, lambda o: o.workload is None and not o.pods)
+    await world.until(ref, lambda o: o.workload is None and not o.pods and _done(o))
     assert (await world.get(ref)).status_code == 404
-    assert not (world.data_dir / "run/apps" / ref.user_id / ref.app_id).exists()
+    assert not (world.run_folder(ref)).exists()
     await world.until_live(ref, await world.publish(ref, hello("two")))
     assert (await world.get(ref)).json() == {"version": "two"}
 
@@ -123,6 +126,10 @@ async def test_only_the_newest_of_quick_changes_is_left(world: World, ref: AppRe
     assert isinstance(live, LiveVersion)
     assert live.intent == intent == seen.pods[0].intent
     assert live.config_map.startswith(f"{ref.app_id}-code-")
+
+
+def _done(seen: Observation) -> bool:
+    return seen.shard.applied == seen.shard.fetched
 
 
 def _shard(ref: AppRef) -> str:
