@@ -75,7 +75,7 @@ def _check_python(
 ) -> list[Diagnostic]:
     found: list[Diagnostic] = []
     parsed: list[Facts] = []
-    for path, source in sources.items():
+    for source in sources.values():
         facts, problems = _parse(source)
         found += problems
         if facts is not None:

@@ -138,9 +138,8 @@ def _compare(walk: Walk, node: ast.Compare) -> None:
 
 def _subscript(walk: Walk, node: ast.Subscript) -> None:
     inner = node.slice
-    if type(inner) is ast.Constant:
-        if type(inner.value) is str and inner.value[:2] == "__":
-            walk.facts.subscripts.append(node)
+    if type(inner) is ast.Constant and type(inner.value) is str and inner.value[:2] == "__":
+        walk.facts.subscripts.append(node)
     name = getattr(node.value, "attr", None) or getattr(node.value, "id", None)
     if name in _GENERIC:
         walk.annotation(node)

@@ -167,7 +167,7 @@ INSTEAD: Final[Mapping[str, str]] = {
     "django": "Use `fastapi`.",
     "numpy": "`statistics`, `math` and `array` cover small needs.",
     "pandas": "`csv`, `statistics` and `sqlite3` cover small needs.",
-    "sqlalchemy": "`sqlmodel` exports what most tables need: `from sqlmodel import Column, select`.",
+    "sqlalchemy": "`sqlmodel` has what most tables need: `from sqlmodel import Column, select`.",
     "jose": "Use `jwt`: `jwt.encode(...)` and `jwt.decode(...)`.",
     "python_multipart": "Install nothing: `Form` and `File` of `fastapi` read forms and uploads.",
     "bcrypt": "Use `passlib`: `passlib.context.CryptContext`.",

@@ -18,7 +18,6 @@ from api.domain.source_values import (
     Module,
     Values,
     choices,
-    is_module,
     item_at,
     only_modules,
     union,
@@ -122,7 +121,7 @@ class Project:
         if how == "value":
             found = self.resolve(value, scope)
         elif how == "item":
-            item = item_at(value, binding.index)
+            item = item_at(value, binding.position)
             found = self.inside(value, scope) if item is None else self.resolve(item, scope)
         elif how == "element":
             found = self.inside(value, scope)
@@ -223,7 +222,11 @@ class Project:
     def _parameter(self, binding: Binding, owner: Scope) -> Values:
         outside = binding.scope or owner
         found = self.resolve(binding.value, outside) if binding.value is not None else NOTHING
-        if binding.index == 0 and outside.kind == "class" and isinstance(owner.node, _DEFINITIONS):
+        if (
+            binding.position == 0
+            and outside.kind == "class"
+            and isinstance(owner.node, _DEFINITIONS)
+        ):
             found |= {Instance(outside)}
         if binding.node.arg in self._spread.names:
             for call, scope in self._spread.calls:

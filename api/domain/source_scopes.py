@@ -22,9 +22,9 @@ class TooDeep(Exception):
 class Binding(NamedTuple):
     """One way in which a name gets its value.
 
-    `how`: value (of the expression), element (of the iterable), item (number `index`), module
+    `how`: value (of the expression), element (of the iterable), item (number `position`), module
     (`value` is a dotted name), member (`value` is (module, name)), function, class, parameter
-    (`value` is its default or None, `index` its position), deleted, unknown.
+    (`value` is its default or None, `position` its place), deleted, unknown.
     """
 
     how: Literal[
@@ -33,7 +33,7 @@ class Binding(NamedTuple):
     ]  # fmt: skip
     node: Any
     value: Any = None
-    index: int = 0
+    position: int = 0
     scope: "Scope | None" = None  # where `value` is evaluated; None: where the name is bound
 
 

@@ -64,7 +64,7 @@ class Source:
         end_line = node.end_lineno or node.lineno
         end = self.column(end_line, node.end_col_offset or 0)
         before = self.lines[end_line - 1][: end - 1] if end_line <= len(self.lines) else ""
-        name = _LAST_NAME.search(before)  # as written: Python reads `ｏｓ` as `os`
+        name = _LAST_NAME.search(before)  # as written, which Python may normalise
         if name is None:  # inside the text of an annotation
             return self.at(node, code, message, hint)
         start = name.start() + 1

@@ -8,10 +8,10 @@ from typing import Any, Final
 from api.domain import source_imports, source_modules
 from api.domain.source_scopes import Scope
 
+#: Modules that hold others, and functions of others, that are refused.
+WITH_WAYS_OUT: Final = frozenset(module for module, _ in source_modules.LEADS_TO)
 #: Modules whose attributes are known.
-MODULES: Final = frozenset(module for module, _ in source_modules.LEADS_TO) | frozenset(
-    source_imports.ALLOWED
-)
+MODULES: Final = WITH_WAYS_OUT | frozenset(source_imports.ALLOWED)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ class Walk:
         self.waiting: list[tuple[Scope, Sequence[Any], int]] = []
 
     def run(self, handlers: Mapping[type, Handler]) -> None:
+        """Call the handler of every node; nodes without one are passed through."""
         stack, fields = self.stack, _FIELDS
         self.later(self.scope, self.facts.tree.body)
         while self.waiting:
@@ -78,6 +79,7 @@ class Walk:
                         stack.append(value)
 
     def push(self, *nodes: Any) -> None:
+        """Walk these next, in the scope at hand."""
         self.stack.extend(node for node in nodes if node is not None)
 
     def later(self, scope: Scope, nodes: Sequence[Any], nested: int | None = None) -> None:
@@ -85,6 +87,7 @@ class Walk:
         self.waiting.append((scope, nodes, self.nested if nested is None else nested))
 
     def enter(self, kind: Literal["class", "function", "comprehension"], node: Any) -> Scope:
+        """Open the scope of a class, function or comprehension; raise TooDeep."""
         parent = self.scope
         scope = Scope(kind, node, parent, self.facts, parent.depth + 1)
         if self.nested > MAX_COMPREHENSIONS or scope.depth > MAX_SCOPES:
@@ -93,6 +96,7 @@ class Walk:
         return scope
 
     def bind(self, name: str, binding: Binding, scope: Scope | None = None) -> None:
+        """Bind a name in a scope (the one at hand), or where `global` and `nonlocal` say."""
         scope = scope or self.scope
         if name in scope.outer:
             self.bind_outside(name, binding, scope)
@@ -120,7 +124,7 @@ class Walk:
                 if type(element) is ast.Starred:
                     self.assign(element.value, binding._replace(how="element"), scope)
                 elif binding.how == "value":
-                    self.assign(element, binding._replace(how="item", index=index), scope)
+                    self.assign(element, binding._replace(how="item", position=index), scope)
                 else:
                     self.assign(element, binding._replace(how="element"), scope)
         else:
@@ -131,6 +135,7 @@ class Walk:
             self.stack.append(target)
 
     def store(self, name: str, value: Any) -> None:
+        """Note what an attribute, keyword or item (`[name]`) is set to."""
         self.facts.stored.setdefault(name, []).append((value, self.scope))
 
     def annotation(self, node: Any) -> None:
@@ -163,10 +168,11 @@ class Walk:
 
 
 def _parse_annotation(text: ast.Constant) -> ast.expr | None:
-    if text.value.isidentifier():
+    content = str(text.value)
+    if content.isidentifier():
         return None
     try:
-        tree = ast.parse(text.value.strip(), mode="eval").body
+        tree = ast.parse(content.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     for node in ast.walk(tree):
