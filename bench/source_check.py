@@ -1,6 +1,6 @@
 """Cost of the source check against `ast.parse` of the same files: in process, and by the helper.
 
-The aim is at most 3 × `ast.parse` + 1 ms with the helper's round trip included. Programs: those of
+The aim is at most 3 times `ast.parse` + 1 ms with the helper's round trip included. Programs: those of
 tests/programs, and modules of installed packages for size. Run with `python -m bench.source_check`.
 """
 
@@ -18,7 +18,12 @@ from api.clients.source_checker import SourceChecker
 from api.domain.source_check import check
 
 REPEAT = 40
-LARGE = ("starlette.responses", "starlette.routing", "starlette.applications", "fastapi.applications")
+LARGE = (
+    "starlette.responses",
+    "starlette.routing",
+    "starlette.applications",
+    "fastapi.applications",
+)
 PROGRAMS = Path(__file__).parent.parent / "tests" / "programs"
 
 
@@ -77,10 +82,10 @@ async def main() -> None:
         within += asked <= limit
         print(
             f"{name:26} {sum(map(len, files.values())):8} {parsed:9.2f} {checked:8.2f} "
-            f"{asked:8.2f} {limit:8.2f}   {asked / parsed:4.1f} × "
+            f"{asked:8.2f} {limit:8.2f}   {asked / parsed:4.1f} times "
             f"{'' if asked <= limit else 'too slow'}"
         )
-    print(f"{within} of {len(everything)} within 3 × ast.parse + 1 ms, round trip included")
+    print(f"{within} of {len(everything)} within 3 times ast.parse + 1 ms, round trip included")
     await checker.close()
 
 

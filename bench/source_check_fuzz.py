@@ -21,11 +21,12 @@ from api.domain.source_check import check, is_valid
 ROOT = Path(__file__).parent.parent
 _WORD = re.compile(rb"[A-Za-z_]\w*")
 _WORDS = tuple(
-    b"os sys eval exec open app asyncio subprocess getattr __class__ __globals__ import from lambda "
-    b"await async yield return global None self cls FastAPI 1 x".split()
+    b"os sys eval exec open app asyncio subprocess getattr __class__ __globals__ import from "
+    b"lambda await async yield return global None self cls FastAPI 1 x".split()
 )
 SECONDS = 1.0
 BATCH = 500
+LARGEST = 60_000  # bytes of a program that is mutated
 
 
 @dataclass
@@ -47,7 +48,7 @@ def bytes_of_programs() -> tuple[bytes, ...]:
         *sorted(ROOT.glob("tests/source_check/corpus/*.txt")),
         *sorted(ROOT.glob("api/domain/*.py")),
     ]
-    programs = [path.read_bytes() for path in paths if path.stat().st_size < 60_000]
+    programs = [path.read_bytes() for path in paths if path.stat().st_size < LARGEST]
     cases = [
         case.partition(b"\n")[2]
         for data in programs
@@ -60,13 +61,15 @@ def bytes_of_programs() -> tuple[bytes, ...]:
 @functools.cache
 def pieces() -> tuple[str, ...]:
     """Tokens that a mixture is made of."""
-    return tuple(
+    words = (
         "import os;from x import *;exec;eval;open;__import__;app;FastAPI();=;:=;(;);[;];{;};:;,;.;"
         "@;*;**;->;lambda;async ;await ;def f;class A;for x in ;while True;if ;else;elif ;try;"
         "except ;finally;with ;match x;case ;_;return ;yield ;raise ;global x;nonlocal x;del x;"
         "'a';\"{0.__globals__}\";f'{x!r:>{y}}';b'';1;1e3;0x1f;None;True;not ;and ;or ;is ;in ;"
-        "__class__;__subclasses__;x.y;asyncio;asyncio.sys;getattr;'__globals__';#c;\\".split(";")
-    ) + ("\n", "\n    ", "\n        ", "\t", ";", " ", "\r\n", "\x0c", "ｏｓ", "é", "\u202e", "\x00")
+        "__class__;__subclasses__;x.y;asyncio;asyncio.sys;getattr;'__globals__';#c;\\"
+    )
+    others = ("\n", "\n    ", "\n        ", "\t", ";", " ", "\r\n", "\x0c", "\uff4f\uff53", "\xe9")
+    return (*words.split(";"), *others, "\u202e", "\x00")
 
 
 def mutate(data: bytes, chance: random.Random) -> bytes:
@@ -115,9 +118,11 @@ def run_batch(seed: int, count: int) -> Result:
     chance, result = random.Random(seed), Result()  # noqa: S311  (reproducible, not secret)
     for number in range(count):
         data = make(chance)
-        files = {"user_code.py": data, "other.py": make(chance)} if number % 3 == 0 else {
-            "user_code.py": data
-        }
+        files = (
+            {"user_code.py": data, "other.py": make(chance)}
+            if number % 3 == 0
+            else {"user_code.py": data}
+        )
         signal.alarm(30)  # a stall ends the process, and so the run
         start = time.process_time()
         try:

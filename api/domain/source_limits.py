@@ -154,8 +154,7 @@ def _character_message(character: str) -> tuple[str, str, str]:
     if character == "\r":
         return (
             "lone_carriage_return",
-            "A carriage return stands here without a line feed: editors and Python would not "
-            "agree where this line ends.",
+            "A carriage return without a line feed: editors and Python differ where lines end.",
             "End lines with LF or CRLF.",
         )
     if character <= "\x9f" or character >= "\ufffe":
@@ -166,8 +165,7 @@ def _character_message(character: str) -> tuple[str, str, str]:
         )
     return (
         "bidirectional",
-        f"The invisible character U+{ord(character):04X} changes the direction of text: code "
-        "could read other than it runs.",
+        f"The invisible character U+{ord(character):04X} lets code read other than it runs.",
         f'Delete it; in text, write it as `"\\u{ord(character):04x}"`.',
     )
 

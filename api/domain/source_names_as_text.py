@@ -35,7 +35,7 @@ class NamesAsText:
 
     def _texts(self) -> Iterator[Diagnostic]:
         for text in self.facts.texts:
-            if (name := _refused_in(text.value)) is not None:
+            if (name := _refused_in(str(text.value))) is not None:
                 yield self.refusals.interpreter(text, name)
         for pattern in self.facts.patterns:
             for name, value in zip(pattern.kwd_attrs, pattern.kwd_patterns, strict=True):
@@ -62,25 +62,27 @@ class NamesAsText:
             or method in source_names.METHODS_BY_NAME
         ):
             return
-        for argument in given:
-            for part in _parts(argument):
-                text = constant_text(part, scope)
-                refused = [n for n in (text or "").split(".") if source_names.refused_attribute(n)]
-                if refused:
-                    yield self.refusals.interpreter(part, refused[0])
-                    return
+        for part in (part for argument in given for part in _parts(argument)):
+            text = constant_text(part, scope)
+            refused = [n for n in (text or "").split(".") if source_names.refused_attribute(n)]
+            if refused:
+                yield self.refusals.interpreter(part, refused[0])
+                return
         if "builtins.getattr" in functions and len(call.args) > 1:
-            text = constant_text(call.args[1], scope)
-            for value in self.project.resolve(call.args[0], scope):
-                if text is not None and isinstance(value, str):
-                    yield from self.refusals.reach(call.args[1], value, text)
-                elif text is None and isinstance(value, str) and value in WITH_WAYS_OUT:
-                    yield self.refusals.source.at(
-                        call,
-                        "attribute_by_name",
-                        f"Which attribute of `{value}` this reads is known only when it runs.",
-                        "Put the functions that may be chosen into a dictionary of your own.",
-                    )
+            yield from self._of_module(call, scope)
+
+    def _of_module(self, call: ast.Call, scope: Scope) -> Iterator[Diagnostic]:
+        text = constant_text(call.args[1], scope)
+        for value in self.project.resolve(call.args[0], scope):
+            if text is not None and isinstance(value, str):
+                yield from self.refusals.reach(call.args[1], value, text)
+            elif text is None and value in WITH_WAYS_OUT:
+                yield self.refusals.source.at(
+                    call,
+                    "attribute_by_name",
+                    f"Which attribute of `{value}` this reads is known only when it runs.",
+                    "Put the functions that may be chosen into a dictionary of your own.",
+                )
 
     def _template(self, node: Any, scope: Scope) -> Iterator[Diagnostic]:
         if isinstance(node, ast.Constant):

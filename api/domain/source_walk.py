@@ -108,6 +108,7 @@ class Walk:
             found.append(binding)
 
     def bind_outside(self, name: str, binding: Binding, scope: Scope) -> None:
+        """Bind a name where `global` or `nonlocal` of this scope says."""
         owner: Scope | None = self.facts.scope if scope.outer[name] else scope.parent
         while owner is not None and owner.kind != "module" and name not in owner.bindings:
             owner = owner.parent

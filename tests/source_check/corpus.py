@@ -26,12 +26,12 @@ class Case:
 
 
 def read(name: str) -> list[Case]:
-    parts = re.split(r"^### (\w+): (.*)\n", (FOLDER / name).read_text(), flags=re.M)[1:]
+    parts = re.split(r"^### (\w+): (.*)\n", (FOLDER / name).read_text(), flags=re.MULTILINE)[1:]
     return [_case(*three) for three in zip(parts[::3], parts[1::3], parts[2::3], strict=True)]
 
 
 def _case(code: str, title: str, text: str) -> Case:
-    first, *more = re.split(r"^--- (.*)\n", text, flags=re.M)
+    first, *more = re.split(r"^--- (.*)\n", text, flags=re.MULTILINE)
     others = tuple(zip(more[::2], more[1::2], strict=True))
     return Case(code, title, *_unmark(first), others)
 

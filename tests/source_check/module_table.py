@@ -22,12 +22,39 @@ ROOT = Path(__file__).parents[2]
 RUNNER = ROOT / "runner" / ".venv" / "bin" / "python"
 #: Functions and classes from these are as good as the modules themselves.
 DANGEROUS = frozenset(
-    """
-    _frozen_importlib _pickle _posixsubprocess code codecs concurrent.futures.process ctypes
-    fileinput gc glob importlib importlib.machinery importlib.metadata importlib.util inspect
-    marshal mmap multiprocessing os pathlib pathlib._local pickle pkgutil posix runpy shutil signal
-    socket subprocess sys tempfile
-    """.split()
+    [
+        "_frozen_importlib",
+        "_pickle",
+        "_posixsubprocess",
+        "code",
+        "codecs",
+        "concurrent.futures.process",
+        "ctypes",
+        "fileinput",
+        "gc",
+        "glob",
+        "importlib",
+        "importlib.machinery",
+        "importlib.metadata",
+        "importlib.util",
+        "inspect",
+        "marshal",
+        "mmap",
+        "multiprocessing",
+        "os",
+        "pathlib",
+        "pathlib._local",
+        "pickle",
+        "pkgutil",
+        "posix",
+        "runpy",
+        "shutil",
+        "signal",
+        "socket",
+        "subprocess",
+        "sys",
+        "tempfile",
+    ]
 )
 HARMLESS = frozenset({"os.PathLike", "sys.intern"})
 
@@ -62,7 +89,9 @@ def look(names: list[str]) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     failed: dict[str, str] = {}
     found = {
-        module.__name__: describe(module) for name in names for module in modules_below(name, failed)
+        module.__name__: describe(module)
+        for name in names
+        for module in modules_below(name, failed)
     }
     return {"failed": failed, "modules": found}
 

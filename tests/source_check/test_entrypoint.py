@@ -42,5 +42,7 @@ def test_an_app_from_a_file_that_cannot_be_read_is_told_about_that_file_only() -
 
 
 def test_files_that_import_app_from_each_other_bind_nothing() -> None:
-    found = check({"user_code.py": b"from other import app\n", "other.py": b"from user_code import app\n"})
+    found = check(
+        {"user_code.py": b"from other import app\n", "other.py": b"from user_code import app\n"}
+    )
     assert [one.code for one in found if one.severity == "error"] == ["app_of_another_kind"]

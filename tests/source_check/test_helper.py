@@ -58,9 +58,10 @@ async def test_a_killed_helper_gives_no_verdict_and_is_replaced(checker: SourceC
     for _ in range(2):
         with pytest.raises(CheckUnavailable):
             await checker.check(GOOD, "user_code.py")
-    assert await asyncio.gather(*(checker.check(BAD, "user_code.py") for _ in range(4))) == [
-        check(BAD)
-    ] * 4
+    assert (
+        await asyncio.gather(*(checker.check(BAD, "user_code.py") for _ in range(4)))
+        == [check(BAD)] * 4
+    )
 
 
 async def test_one_killed_helper_loses_nobody_elses_check(checker: SourceChecker) -> None:
@@ -83,7 +84,9 @@ async def test_a_helper_that_takes_too_long_gives_no_verdict(
         await checker.check(GOOD, "user_code.py")
 
 
-async def test_a_cancelled_question_does_not_mix_up_the_next_answers(checker: SourceChecker) -> None:
+async def test_a_cancelled_question_does_not_mix_up_the_next_answers(
+    checker: SourceChecker,
+) -> None:
     for _ in range(10):
         task = asyncio.create_task(checker.check(BAD, "user_code.py"))
         await asyncio.sleep(0)

@@ -9,9 +9,7 @@ from bench.source_check_fuzz import bytes_of_programs, mutate, pieces
 
 #: Codes of files that were not read to the end, or not at all.
 UNREAD = {"syntax_error", "too_deep", "nul", "bidirectional", "lone_carriage_return", "encoding"}
-AT_ONCE = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+AT_ONCE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def assert_well_formed(files: dict[str, bytes], found: list[Diagnostic]) -> None:
@@ -39,7 +37,9 @@ def test_any_text_gets_an_answer(text: str) -> None:
 
 
 @AT_ONCE
-@given(st.dictionaries(st.text(max_size=20), st.binary(max_size=20), max_size=5), st.text(max_size=9))
+@given(
+    st.dictionaries(st.text(max_size=20), st.binary(max_size=20), max_size=5), st.text(max_size=9)
+)
 def test_any_paths_get_an_answer(files: dict[str, bytes], entrypoint: str) -> None:
     found = check(files, entrypoint)
     assert any(one.severity == "error" for one in found)

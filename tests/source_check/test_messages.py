@@ -144,7 +144,9 @@ def test_a_second_app_is_a_warning() -> None:
 
 
 def test_a_name_that_another_file_does_not_define_is_a_warning() -> None:
-    found = check({"user_code.py": f"from other import x\n{APP}print(x)\n".encode(), "other.py": b"y = 1\n"})
+    found = check(
+        {"user_code.py": f"from other import x\n{APP}print(x)\n".encode(), "other.py": b"y = 1\n"}
+    )
     assert [(one.code, one.severity, one.line) for one in found] == [("unknown_name", "warning", 1)]
 
 

@@ -12,7 +12,9 @@ LOCK = ROOT / "runner" / "requirements.txt"
 @pytest.fixture(scope="module")
 def reached() -> dict[str, Any]:
     if not RUNNER.exists():
-        why = f"{RUNNER} does not exist: make the runner's environment with `make run` or `make test`"
+        why = (
+            f"{RUNNER} does not exist: make the runner's environment with `make run` or `make test`"
+        )
         if os.environ.get("CI"):
             pytest.fail(why)
         pytest.skip(why)
@@ -20,9 +22,7 @@ def reached() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("module", sorted(source_imports.ALLOWED))
-def test_every_allowed_module_is_there_in_the_runner(
-    module: str, reached: dict[str, Any]
-) -> None:
+def test_every_allowed_module_is_there_in_the_runner(module: str, reached: dict[str, Any]) -> None:
     assert module in reached["modules"], reached["failed"].get(module)
 
 

@@ -11,7 +11,9 @@ def test_names_are_followed_through_files(case: Case) -> None:
     files = {**case.files, "user_code.py": (case.text + APP).encode()}
     errors = [one for one in check(files) if one.severity == "error"]
     assert {one.code for one in errors} == {case.code}, errors
-    assert [(one.line, one.column, one.end_line, one.end_column) for one in errors] == list(case.places)
+    assert [(one.line, one.column, one.end_line, one.end_column) for one in errors] == list(
+        case.places
+    )
 
 
 def test_a_refusal_names_the_file_it_stands_in() -> None:
@@ -41,7 +43,9 @@ def test_relative_imports_stay_within_the_files() -> None:
 def test_files_that_no_import_can_name_are_checked_too() -> None:
     files = {"my-app.v2.py": APP.encode(), "sub/a-b.py": b"from . import c\nimport os\nc.x.sys\n"}
     files["sub/c.py"] = b"import asyncio as x\n"
-    found = [(one.path, one.line) for one in check(files, "my-app.v2.py") if one.severity == "error"]
+    found = [
+        (one.path, one.line) for one in check(files, "my-app.v2.py") if one.severity == "error"
+    ]
     assert found == [("sub/a-b.py", 2), ("sub/a-b.py", 3)]
 
 

@@ -1,7 +1,7 @@
 import pytest
-from tests.source_check.corpus import APP, Case, read
 
 from api.domain.source_check import check, is_valid
+from tests.source_check.corpus import APP, Case, read
 
 CASES = [
     pytest.param(case, id=f"{name}-{case.title}")

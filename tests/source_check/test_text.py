@@ -46,7 +46,10 @@ def test_what_is_not_utf8_is_refused_at_its_byte(
     [
         ("\x00", "nul"),
         ("\r", "lone_carriage_return"),
-        *((character, "bidirectional") for character in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068"),
+        *(
+            (character, "bidirectional")
+            for character in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068"
+        ),
         *((character, "bidirectional") for character in "\u202c\u2069\u200e\u200f\u061c"),
     ],
 )
@@ -65,7 +68,13 @@ def test_carriage_returns_before_line_feeds_are_line_ends() -> None:
 
 
 @pytest.mark.parametrize(
-    "comment", ["# coding: latin-1", "# -*- coding: utf-7 -*-", "#vim:fileencoding=rot13 x", "\t# coding=cp1252"]
+    "comment",
+    [
+        "# coding: latin-1",
+        "# -*- coding: utf-7 -*-",
+        "#vim:fileencoding=rot13 x",
+        "\t# coding=cp1252",
+    ],
 )
 @pytest.mark.parametrize("before", ["", "\n", "#!/usr/bin/python\n"])
 def test_an_encoding_other_than_utf8_is_refused(comment: str, before: str) -> None:
@@ -75,7 +84,12 @@ def test_an_encoding_other_than_utf8_is_refused(comment: str, before: str) -> No
 
 @pytest.mark.parametrize(
     "text",
-    ["# coding: utf-8\n", "# coding: UTF8\n", "x = 1\n# coding: latin-1\n", "'''\n# coding: ascii\n'''\n"],
+    [
+        "# coding: utf-8\n",
+        "# coding: UTF8\n",
+        "x = 1\n# coding: latin-1\n",
+        "'''\n# coding: ascii\n'''\n",
+    ],
 )
 def test_an_encoding_comment_that_changes_nothing_is_accepted(text: str) -> None:
     assert errors({"other.py": text.encode()}) == []
@@ -107,14 +121,22 @@ def test_plain_paths_are_accepted(path: str) -> None:
     assert errors({path: b""}) == []
 
 
-@pytest.mark.parametrize("path", ["a.exe", "a.so", "a.pyc", "a", "a.PY", "Dockerfile", "a.py.txt2", "a.sh"])
+@pytest.mark.parametrize(
+    "path", ["a.exe", "a.so", "a.pyc", "a", "a.PY", "Dockerfile", "a.py.txt2", "a.sh"]
+)
 def test_other_kinds_of_files_are_refused(path: str) -> None:
     assert only({path: b""}).code == "bad_extension"
 
 
 @pytest.mark.parametrize(
     "paths",
-    [("a.py", "A.py"), ("x/a.py", "X/b.py"), ("Static/a.js", "static/b.js"), ("a.py", "a.py/b.py"), ("ß.txt", "a.txt")],
+    [
+        ("a.py", "A.py"),
+        ("x/a.py", "X/b.py"),
+        ("Static/a.js", "static/b.js"),
+        ("a.py", "a.py/b.py"),
+        ("ß.txt", "a.txt"),
+    ],
 )
 def test_twins_are_refused(paths: tuple[str, str]) -> None:
     codes = {one.code for one in errors(dict.fromkeys(paths, b""))}
@@ -225,7 +247,14 @@ DEEP = {
     "long text": "x = '" + "a" * 250_000 + "'",
     "continued lines": "x = \\\n" * 80_000 + "1",
     "match": "match x:\n case " + "A(" * 90 + "b" + ")" * 90 + ": pass",
-    "strings in annotations": "x: " + "list[" * 90 + "'" + "list[" * 90 + "a" + "]" * 90 + "'" + "]" * 90,
+    "strings in annotations": "x: "
+    + "list[" * 90
+    + "'"
+    + "list[" * 90
+    + "a"
+    + "]" * 90
+    + "'"
+    + "]" * 90,
     "aliases": "import asyncio\na0 = asyncio\n"
     + "\n".join(f"a{n + 1} = a{n}" for n in range(5000))
     + "\na5000.sys\n",
@@ -245,7 +274,9 @@ def test_no_source_crashes_or_stalls_the_check(name: str) -> None:
     assert all(one.line >= 1 and one.column >= 1 for one in found)
 
 
-@pytest.mark.parametrize("name", ["chain", "unary", "comprehensions", "comprehensions in iterables", "functions", "sum"])
+@pytest.mark.parametrize(
+    "name", ["chain", "unary", "comprehensions", "comprehensions in iterables", "functions", "sum"]
+)
 def test_what_nests_too_deeply_is_refused_cleanly(name: str) -> None:
     codes = {one.code for one in check({"user_code.py": DEEP[name].encode()})}
     assert codes & {"too_deep", "too_much_code", "syntax_error"}
