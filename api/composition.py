@@ -257,7 +257,7 @@ class Composer:
     async def _rendered(
         self, tips: Tips, app: _App, target: Target, serving: tuple[Serving, str] | None
     ) -> Mapping[str, Edit]:
-        settings = dump(target.app) if target.patched else Same(target.entries.app or "", "file")
+        app_file = dump(target.app) if target.patched else Same(target.entries.app or "", "file")
         code = Same(target.entries.code or "", "folder")
         source = AppSource(
             target.app,
@@ -267,7 +267,7 @@ class Composer:
                 target.app, target.entries.code, target.entries.overlay, target.entries.secrets
             ),
         )
-        content: dict[str, bytes | Same | Folder] = {"app.yaml": settings, "code": code}
+        content: dict[str, bytes | Same | Folder] = {"app.yaml": app_file, "code": code}
         for name, object_id in (
             ("overlay", target.entries.overlay),
             ("secrets", target.entries.secrets),
@@ -275,15 +275,16 @@ class Composer:
         ):
             if object_id:
                 content[name] = Same(object_id, "folder")
+        settings = replace(self._settings, ceilings=tips.platform.ceilings)
         rendered = render_app(
             self._templates,
             source,
-            self._settings,
+            settings,
             running=target.running,
             serving=serving[0] if serving else None,
         )
         content |= _nested(rendered)
-        tenant = render_tenant(self._templates, app.tenant, self._settings, tips.shard)
+        tenant = render_tenant(self._templates, app.tenant, settings, tips.shard)
         return {_folder(app.ref): Folder(content)} | {
             f"{app.ref.user_id}/{name}": data for name, data in tenant.items()
         }

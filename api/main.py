@@ -103,7 +103,9 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     stack.push_async_callback(cluster.close)
     templates = await asyncio.to_thread(Templates.load)
     rendering = RenderSettings(
-        runner_image=settings.runner_image, max_apps=settings.max_apps_per_user
+        runner_image=settings.runner_image,
+        max_apps=settings.max_apps_per_user,
+        trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
     )
     check = IntentCheck(sources, kustomize, templates, rendering)
     repo, intents, history = records.repo, records.intents, records.history
