@@ -29,7 +29,7 @@ class EditorPage:
     def begin(self, starter: str) -> None:
         """Open a starter from the empty dashboard."""
         self.page.get_by_role("button", name=starter).click()
-        self.code.wait_for()
+        self.code.wait_for(state="attached")
         expect(self.page.get_by_role("button", name="No problems")).to_be_visible()
 
     @property
@@ -45,9 +45,21 @@ class EditorPage:
         self.page.keyboard.insert_text(text)
 
     def deploy(self) -> None:
-        """Deploy as the hand on the keyboard does."""
+        """Deploy as the hand on the keyboard does; ends when the platform has a new commit."""
+        before = self.commits()
         self.code.focus()
         self.page.keyboard.press("Control+Enter")
+        expect(self.commit).not_to_have_attribute("title", before[0] if before else "none yet")
+
+    @property
+    def commit(self):
+        """The commit that the progress is about."""
+        return self.page.get_by_role("tabpanel").locator("code[title]")
+
+    def commits(self) -> list[str]:
+        """The commit that is shown, if any."""
+        shown = self.commit
+        return [shown.get_attribute("title") or ""] if shown.count() else []
 
     def stage(self, name: str, state: str):
         """The mark of a stage that is in a state."""
