@@ -103,9 +103,7 @@ class LocalApp:
         """Its output, oldest first."""
         return self._log.lines(follow=follow, previous=previous, tail=tail)
 
-    def apply(
-        self, objects: AppObjects, commit: str, fetched: datetime, *, urgent: bool = True
-    ) -> None:
+    def apply(self, objects: AppObjects, commit: str, fetched: datetime, *, urgent: bool) -> None:
         """Make this what runs; a version that never gets ready leaves the old one alone."""
         if self._objects is None or objects.template.digest != self._objects.template.digest:
             self._times = {"fetched": fetched, "applied": datetime.now(UTC)}

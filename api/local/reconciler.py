@@ -5,6 +5,7 @@ Each app is built and applied by itself, so one that does not build holds up nob
 """
 
 import asyncio
+import contextlib
 import logging
 import re
 from collections.abc import Callable
@@ -36,6 +37,7 @@ class _Folder:
     tree: str | None  # None: gone
     commit: str  # of the shard: where it was last seen to differ
     fetched: datetime
+    urgent: bool  # somebody waits for it; otherwise it only comes back after a restart
     done: str | None = None  # the `commit` last dealt with
     worker: "asyncio.Task[None] | None" = None
     attempted: str | None = None  # what Flux would report of the shard for this app,
@@ -62,6 +64,8 @@ class Reconciler:
         self._heads: dict[str, str] = {}
         self._folders: dict[AppRef, _Folder] = {}
         self._poked = asyncio.Event()
+        # After a restart, one build at a time: a deploy need not queue behind all of them.
+        self._unhurried = asyncio.Semaphore(1)
         self.apps: dict[AppRef, LocalApp] = {}
         self.problem: str | None = None
 
@@ -151,13 +155,16 @@ class Reconciler:
         now = datetime.now(UTC)
         folder = self._folders.get(ref)
         if folder is None:
-            self._folders[ref] = _Folder(tree, commit, now, attempted=before, applied=before)
+            self._folders[ref] = _Folder(
+                tree, commit, now, urgent=before is not None, attempted=before, applied=before
+            )
             self.apps[ref] = self._make_app(ref)
             return
         if folder.done == folder.commit:
             folder.attempted = before
             folder.applied = folder.applied if folder.error else before
-        folder.tree, folder.commit, folder.fetched, folder.error = tree, commit, now, None
+        folder.tree, folder.commit, folder.fetched = tree, commit, now
+        folder.urgent, folder.error = True, None
 
     def _start(self, ref: AppRef) -> None:
         folder = self._folders[ref]
@@ -202,17 +209,18 @@ class Reconciler:
         if app is None:  # it was removed, and is there again
             app = self.apps[ref] = self._make_app(ref)
         try:
-            objects = await self._build(ref, commit)
+            objects = await self._build(ref, commit, urgent=folder.urgent)
         except (InvalidRequest, NotUnderstood):
             await self._bring_back(app, None)
             raise
         await self._bring_back(app, objects)
         if folder.commit == commit:
-            app.apply(objects, commit, folder.fetched)
+            app.apply(objects, commit, folder.fetched, urgent=folder.urgent)
 
-    async def _build(self, ref: AppRef, commit: str) -> AppObjects:
+    async def _build(self, ref: AppRef, commit: str, *, urgent: bool) -> AppObjects:
         files = await self._repo.files(commit, f"{ref.user_id}/{ref.app_id}")
-        objects = read_objects(await self._kustomize.build(files))
+        async with contextlib.nullcontext() if urgent else self._unhurried:
+            objects = read_objects(await self._kustomize.build(files))
         check_routes(objects)
         return objects
 
@@ -224,7 +232,7 @@ class Reconciler:
         if wanted and (not wanted.runs or wanted.template.intent == record.intent):
             return
         try:
-            objects = await self._build(app.ref, record.commit)
+            objects = await self._build(app.ref, record.commit, urgent=False)
         except (InvalidRequest, NotUnderstood, Unavailable) as error:
             _LOG.warning("the last live version of %s cannot come back: %s", app.ref, error)
             return
