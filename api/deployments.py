@@ -34,6 +34,7 @@ from api.domain.source_check import Diagnostic
 from api.errors import (
     Conflict,
     InvalidRequest,
+    OutcomeUnknown,
     PlatformError,
     RepositoryUnavailable,
     SourceRefused,
@@ -110,6 +111,8 @@ class Deployments:
             return replace(await self._intents.app(ref), commit=first["commit"])
         try:
             created = await self._create(account, ref, draft, request_id)
+        except OutcomeUnknown:
+            raise  # it may be there: the key keeps the app's id for the repetition
         except PlatformError:
             await self._store.free_key(account.user_id, key)
             raise

@@ -15,6 +15,7 @@ happened and where, and a hint that says what to do next::
     ├── TooManyRequests      429  too_many_requests     details.retry_after in seconds
     └── Unavailable          503  unavailable           nothing was saved; try again
         ├── RepositoryUnavailable   repository_unavailable
+        │   └── OutcomeUnknown      outcome_unknown   cut off: it may have been saved
         ├── CheckUnavailable        check_unavailable
         └── ClusterUnavailable      cluster_unavailable
 """
@@ -127,6 +128,13 @@ class RepositoryUnavailable(Unavailable):
     """The git repository cannot be used."""
 
     code = "repository_unavailable"
+
+
+class OutcomeUnknown(RepositoryUnavailable):
+    """Cut off in the middle: whether it was saved is not known, and sending it again is safe."""
+
+    code = "outcome_unknown"
+    hint = "It may have been saved. Look, or send it again: that does no harm."
 
 
 class CheckUnavailable(Unavailable):

@@ -115,10 +115,10 @@ class Publisher:
         """These branches moved: whoever applies them is told."""
         await self._poke(shards)
 
-    async def not_published(self, shards: Collection[str], words: str) -> None:
-        """The host of the repository refuses these branches; kept until a look succeeds."""
+    async def not_published(self, shards: Collection[str], reason: str) -> None:
+        """These branches could not be moved; kept until a look succeeds."""
         for shard in shards:
-            self._wait(shard, f"the host of the repository refuses it: {words}")
+            self._wait(shard, reason)
 
     def _wait(self, shard: str, reason: str) -> None:
         if self._waiting.get(shard) != reason:

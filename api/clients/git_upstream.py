@@ -6,25 +6,29 @@ confirmed is never taken for done.
 """
 
 import asyncio
-import base64
-import contextlib
-import os
 import re
-import signal
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import pygit2
 
-from api.errors import RepositoryUnavailable
+from api.clients.git_maintenance import clear_stale_locks
+from api.clients.git_program import Credentials, Done, GitProgram, TimedOut
+from api.domain.repo_layout import MAIN
+from api.errors import OutcomeUnknown, RepositoryUnavailable
 
+#: moved: it stands where it should · stale: somebody else was faster · refused: the other side
+#: does not want it · dropped: another branch of the push was the reason, or it is not known.
 Fate = Literal["moved", "stale", "refused", "dropped"]
 
 #: Bounds of one network operation, in seconds: a deploy fails rather than hangs.
 PUSH_SECONDS: Final = 30.0
-FETCH_SECONDS: Final = 60.0
+FETCH_SECONDS: Final = 30.0
+CLONE_SECONDS: Final = 1800.0
+#: The old commit of a branch that is not there yet, as git writes it.
+NOTHING: Final = "0" * 40
 _MAX_WORDS: Final = 2000
 _PORCELAIN: Final = re.compile(
     r"(?P<flag>[ +\-*!=])\t[^:\t]*:refs/heads/(?P<branch>[^\t]+)\t(?P<summary>.*)"
@@ -32,21 +36,25 @@ _PORCELAIN: Final = re.compile(
 _REASON: Final = re.compile(
     r"\[(?P<who>remote rejected|rejected|remote failure)\](?: \((?P<why>.*)\))?"
 )
-#: Reasons that say that somebody else was faster, in the words of git and of libgit2's servers.
+#: Reasons that say that somebody else was faster, in the words of git and of other servers.
 _STALE: Final = re.compile(
     r"fetch first|non-fast-forward|stale info|cannot lock ref|incorrect old value"
     r"|failed to update ref|reference already exists|is at [0-9a-f]+ but expected"
 )
-#: Another branch of an atomic push was the reason.
-_DROPPED: Final = re.compile(r"atomic (?:push failed|push failure|transaction failed)|atomic")
+#: What git says when it failed before anything was sent.
+_NOT_SENT: Final = re.compile(
+    r"unable to access|Could not read from remote repository|Authentication failed"
+    r"|could not read (?:Username|Password)|does not appear to be a git repository"
+    r"|repository '.*' not found|transport '.*' not allowed|unsupported protocol"
+)
 
 
 @dataclass(frozen=True)
 class Move:
-    """A branch that shall go from one commit to another."""
+    """A branch that shall go from one commit to another, which descends from it."""
 
     branch: str
-    old: str
+    old: str  # NOTHING: it is made
     new: str
 
 
@@ -70,18 +78,25 @@ class Result:
 class Upstream(Protocol):
     """The shared repository; local branches mirror what is known of it."""
 
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be reached, as of the last attempt; None when it can."""
+
     async def refresh(self) -> None:
         """Learn where its branches stand; raises RepositoryUnavailable."""
 
     async def push(self, moves: Sequence[Move]) -> Result:
-        """Move branches, in this order where it cannot be done at once.
+        """Move branches, `main` first where it cannot be done at once.
 
-        Raises RepositoryUnavailable when it is not known what came of it: refresh, and look.
+        Raises OutcomeUnknown when it was cut off: it may be there after a refresh, or still
+        arrive. Raises RepositoryUnavailable when nothing was sent.
         """
 
 
 class LocalUpstream:
     """The bare repository itself, which people clone and push to by path."""
+
+    problem: str | None = None
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -94,12 +109,17 @@ class LocalUpstream:
         return await asyncio.to_thread(self._move_all, moves)
 
     def _move_all(self, moves: Sequence[Move]) -> Result:
-        repository = pygit2.Repository(str(self._path))
         fates: dict[str, Fate] = {}
-        for move in moves:
-            fates[move.branch] = "moved" if compare_and_swap(repository, move) else "stale"
-            if fates[move.branch] == "stale":
-                break
+        try:
+            repository = pygit2.Repository(str(self._path))
+            for move in moves:
+                fates[move.branch] = "moved" if compare_and_swap(repository, move) else "stale"
+                if fates[move.branch] == "stale":
+                    clear_stale_locks(self._path)
+                    break
+        except pygit2.GitError as error:
+            if not fates:
+                raise RepositoryUnavailable(f"The repository cannot be written: {error}") from error
         return Result({move.branch: fates.get(move.branch, "dropped") for move in moves})
 
 
@@ -108,198 +128,207 @@ def compare_and_swap(repository: pygit2.Repository, move: Move) -> bool:
 
     False when somebody else was faster; raises pygit2.GitError when the file cannot be written.
     """
-    name = f"refs/heads/{move.branch}"
+    name, new = f"refs/heads/{move.branch}", pygit2.Oid(hex=move.new)
     ref = repository.references.get(name)
-    if ref is None or str(ref.target) != move.old:
+    if (str(ref.target) if ref else NOTHING) != move.old:
         return False
     try:
-        ref.set_target(pygit2.Oid(hex=move.new))
+        if ref is None:
+            repository.references.create(name, new)
+        else:
+            ref.set_target(new)
+    except pygit2.AlreadyExistsError:
+        return False
     except pygit2.GitError as error:
         ref = repository.references.get(name)
-        if ref is not None and str(ref.target) == move.old and "lock" not in str(error):
+        if (str(ref.target) if ref else NOTHING) == move.old and "lock" not in str(error):
             raise  # not a race: a full disk, say
         return False
     return True
 
 
-@dataclass(frozen=True)
-class Credentials:
-    """How to speak to a remote; read anew for each use, so that rotation needs no restart."""
+class RemoteUpstream:
+    """A forge or any other git server; `publish_url` names a second one for the shard branches.
 
-    token_file: Path | None = None
-    username: str = "x-access-token"
-    ssh_key: Path | None = None
-    known_hosts: Path | None = None
+    `path` is the clone on this machine: bare, its branches mirror the remote's.
+    """
 
-    def environment(self, url: str) -> dict[str, str]:
-        """Variables for git: never arguments, which every process of the machine can read."""
-        found = {"GIT_TERMINAL_PROMPT": "0", "GIT_ASKPASS": "true", "LC_ALL": "C"}
-        config = {"http.lowSpeedLimit": "1", "http.lowSpeedTime": "20"}
-        config["http.followRedirects"] = "false"  # a header must not follow to another host
-        if self.token_file and url.startswith("https://"):
-            token = self.token_file.read_text().strip()
-            basic = base64.b64encode(f"{self.username}:{token}".encode()).decode()
-            config[f"http.{url}.extraHeader"] = f"Authorization: Basic {basic}"
-        if self.ssh_key:
-            known = self.known_hosts or Path("/etc/ssh/ssh_known_hosts")
-            found["GIT_SSH_COMMAND"] = (
-                f"ssh -i '{self.ssh_key}' -o IdentitiesOnly=yes -o BatchMode=yes"
-                f" -o StrictHostKeyChecking=yes -o UserKnownHostsFile='{known}'"
-                " -o ConnectTimeout=10"
-            )
-        found["GIT_CONFIG_COUNT"] = str(len(config))
-        for number, (name, value) in enumerate(config.items()):
-            found |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    def __init__(
+        self,
+        path: Path,
+        url: str,
+        publish_url: str | None = None,
+        credentials: Credentials | None = None,
+    ) -> None:
+        self._path = path
+        self._git = GitProgram(path, credentials or Credentials())
+        self._url = url
+        self._publish_url = publish_url
+        self._one_by_one: set[str] = set()  # remotes that cannot move several branches at once
+        # A fetch that began before a push ended would put the branch back.
+        self._lock = asyncio.Lock()
+        self.problem: str | None = None
+
+    async def refresh(self, seconds: float = FETCH_SECONDS) -> None:
+        """Fetch: with two repositories the shards first, for `main` may only be newer."""
+        main, shards = (f"+refs/heads/{which}:refs/heads/{which}" for which in (MAIN, "flux/*"))
+        async with self._lock:
+            try:
+                if self._publish_url is None:
+                    await self._fetch(self._url, seconds, main, shards)
+                else:
+                    try:
+                        await self._fetch(self._publish_url, seconds, shards)
+                    finally:  # the second repository is not needed to go on reading
+                        await self._fetch(self._url, seconds, main)
+            except RepositoryUnavailable as error:
+                self.problem = error.message
+                raise
+            self.problem = None
+
+    async def branches(self) -> set[str]:
+        """The branches that are there, without fetching anything; raises RepositoryUnavailable."""
+        found: set[str] = set()
+        for url in filter(None, (self._url, self._publish_url)):
+            done = await self._git.run(url, FETCH_SECONDS, "ls-remote", "--heads", url)
+            if done.status != 0:
+                raise _unreachable(done)
+            names = [line.partition("\trefs/heads/")[2] for line in done.output.splitlines()]
+            shards = self._publish_url in (None, url)
+            intents = url == self._url
+            found |= {n for n in names if (n == MAIN and intents) or (n != MAIN and shards)}
         return found
 
-    def scrub(self, text: str) -> str:
-        """The text without anything that opens a door."""
-        if self.token_file:
-            with contextlib.suppress(OSError):
-                text = text.replace(self.token_file.read_text().strip(), "***")
-        return re.sub(r"(://)[^/@\s]+@", r"\1***@", text)
-
-
-@dataclass(frozen=True)
-class RemoteUpstream:
-    """A forge or any other git server; `publish_url` names a second one for the shard branches."""
-
-    path: Path  # the clone on this machine: bare, its branches mirror the remote's
-    url: str
-    publish_url: str | None = None
-    credentials: Credentials = field(default_factory=Credentials)
-
-    async def refresh(self) -> None:
-        """Fetch: with two repositories the shards first, for `main` may only be newer."""
-        everything = "+refs/heads/*:refs/heads/*"
-        if self.publish_url:
-            await self._fetch(self.publish_url, "+refs/heads/flux/*:refs/heads/flux/*")
-            await self._fetch(self.url, "+refs/heads/main:refs/heads/main")
-        else:
-            await self._fetch(self.url, everything)
-
     async def push(self, moves: Sequence[Move]) -> Result:
-        """Push at once; with two repositories `main` first."""
-        if self.publish_url is None:
-            return await self._push(self.url, moves)
-        intents = [move for move in moves if move.branch == "main"]
-        shards = [move for move in moves if move.branch != "main"]
-        result = await self._push(self.url, intents)
-        if not result.moved or not shards:
-            dropped: dict[str, Fate] = dict.fromkeys((m.branch for m in shards), "dropped")
-            return Result({**result.fates, **dropped}, result.words)
-        published = await self._push(self.publish_url, shards)
-        return Result({**result.fates, **published.fates}, published.words)
+        """Push at once where the remote can; else `main`, then the shards."""
+        async with self._lock:
+            try:
+                return await self._push_stages(moves)
+            except _NotAtomicError as found:
+                self._one_by_one.add(found.url)
+                return await self._push_stages(moves)
 
-    async def _fetch(self, url: str, refspec: str) -> None:
-        arguments = (
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--prune",
-            "--no-write-fetch-head",
-            url,
-            refspec,
-        )
-        status, _, errors = await self._git(url, FETCH_SECONDS, *arguments)
-        if status != 0:
+    async def _push_stages(self, moves: Sequence[Move]) -> Result:
+        fates: dict[str, Fate] = dict.fromkeys((move.branch for move in moves), "dropped")
+        for url, part in self._stages(moves):
+            try:
+                result = await self._push(url, part)
+            except RepositoryUnavailable as error:
+                self.problem = error.message
+                if "moved" not in fates.values():
+                    raise
+                return Result(fates, error.message)  # what moved has moved
+            fates |= result.fates
+            if not result.moved:
+                return Result(fates, result.words)
+        return Result(fates)
+
+    def _stages(self, moves: Sequence[Move]) -> list[tuple[str, Sequence[Move]]]:
+        if self._publish_url is None and self._url not in self._one_by_one:
+            return [(self._url, moves)]
+        intents = [move for move in moves if move.branch == MAIN]
+        shards = [move for move in moves if move.branch != MAIN]
+        stages = [(self._url, intents), (self._publish_url or self._url, shards)]
+        return [(url, part) for url, part in stages if part]
+
+    async def _fetch(self, url: str, seconds: float, *refspecs: str) -> None:
+        options = ("--quiet", "--no-tags", "--prune", "--no-write-fetch-head")
+        done = await self._git.run(url, seconds, "fetch", *options, url, *refspecs)
+        if done.status != 0 and "cannot lock ref" in done.errors:
+            # Another process on the same clone was faster, or died with a lock in its hand.
+            await asyncio.to_thread(clear_stale_locks, self._path)
+            done = await self._git.run(url, seconds, "fetch", *options, url, *refspecs)
+        if "find remote ref refs/heads/main" in done.errors:
             raise RepositoryUnavailable(
-                f"The repository cannot be reached: {_last_words(errors)}",
-                hint="Nothing was saved. Check the address, the credential and the forge's status.",
+                "The repository has no branch main.",
+                hint="Nothing was saved. Make its branches with `python -m api init-repo`.",
             )
+        if done.status != 0:
+            raise _unreachable(done)
 
     async def _push(self, url: str, moves: Sequence[Move]) -> Result:
-        if not moves:
-            return Result({})
+        # The lease makes it a compare-and-swap: a branch that was rewound is not brought back.
+        leases = [f"--force-with-lease=refs/heads/{m.branch}:{_lease(m.old)}" for m in moves]
         refs = [f"{move.new}:refs/heads/{move.branch}" for move in moves]
-        atomic = ["--atomic"] if len(moves) > 1 else []
-        status, output, errors = await self._git(
-            url, PUSH_SECONDS, "push", "--porcelain", "--no-verify", *atomic, url, *refs
-        )
-        fates = read_porcelain(output)
-        wanted = {move.branch for move in moves}
-        if status == 0 and wanted <= fates.keys():
-            result = Result(fates)
-        elif fates.keys() & wanted:
-            fates = {branch: fates.get(branch, "dropped") for branch in wanted}
-            result = Result(fates, _remote_words(errors))
-        else:
-            raise RepositoryUnavailable(
-                f"The push was cut off: {_last_words(errors)}",
-                hint="It is not known whether it was saved; sending it again does no harm.",
-            )
-        await asyncio.to_thread(
-            self._mirror, [m for m in moves if result.fates[m.branch] == "moved"]
-        )
+        atomic = ["--atomic"] if len(moves) > 1 and url not in self._one_by_one else []
+        arguments = ("push", "--porcelain", "--no-verify", *atomic, *leases, url, *refs)
+        try:
+            done = await self._git.run(url, PUSH_SECONDS, *arguments)
+        except TimedOut as error:
+            raise OutcomeUnknown(error.message) from error
+        if "does not support --atomic" in done.errors:
+            raise _NotAtomicError(url)
+        result = _result(done, [move.branch for move in moves])
+        self.problem = None
+        moved = [move for move in moves if result.fates[move.branch] == "moved"]
+        await asyncio.to_thread(self._mirror, moved)
         return result
 
     def _mirror(self, moves: Sequence[Move]) -> None:
-        repository = pygit2.Repository(str(self.path))
+        repository = pygit2.Repository(str(self._path))
         for move in moves:
-            repository.references.create(
-                f"refs/heads/{move.branch}", pygit2.Oid(hex=move.new), force=True
-            )
+            compare_and_swap(repository, move)  # or it is known already; the next fetch tells
 
-    async def _git(self, url: str, seconds: float, *arguments: str) -> tuple[int, str, str]:
-        try:
-            environment = await asyncio.to_thread(self.credentials.environment, url)
-        except OSError as error:
-            raise RepositoryUnavailable(f"The credential cannot be read: {error}") from error
-        base = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
-        process = await asyncio.create_subprocess_exec(
-            "git", "-C", str(self.path), *arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=base | environment,
-            start_new_session=True,
-        )  # fmt: skip
-        try:
-            async with asyncio.timeout(seconds):
-                output, errors = await process.communicate()
-        except TimeoutError:
-            raise RepositoryUnavailable(
-                f"The repository did not answer within {seconds:g} s.",
-                hint="It is not known whether it was saved; sending it again does no harm.",
-            ) from None
-        finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)  # git and its transport helpers
-                await process.wait()
-        text = self.credentials.scrub(errors.decode(errors="replace"))
-        return process.returncode or 0, output.decode(errors="replace"), text
+
+class _NotAtomicError(Exception):
+    """The remote does not offer to move several branches at once."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.url = url
+
+
+def _lease(old: str) -> str:
+    return "" if old == NOTHING else old
+
+
+def _result(done: Done, branches: Collection[str]) -> Result:
+    """What a push came to; raises OutcomeUnknown or RepositoryUnavailable when that is not told."""
+    told = read_porcelain(done.output)
+    fates: dict[str, Fate] = {branch: told.get(branch, "dropped") for branch in branches}
+    if done.status == 0 and told.keys() >= set(branches):
+        return Result(fates)
+    if told and (MAIN not in fates or MAIN in told):
+        return Result(fates, _remote_words(done))
+    if not told and _NOT_SENT.search(done.errors):
+        raise _unreachable(done)
+    raise OutcomeUnknown(f"The push was cut off: {done.last_words[:_MAX_WORDS]}")
+
+
+def _unreachable(done: Done) -> RepositoryUnavailable:
+    return RepositoryUnavailable(
+        f"The repository cannot be reached: {done.last_words[:_MAX_WORDS]}",
+        hint="Nothing was saved. Check the address, the credential and the forge's status.",
+    )
 
 
 def read_porcelain(output: str) -> dict[str, Fate]:
-    """The fate of every branch that `git push --porcelain` names."""
+    """The fate of every branch of which `git push --porcelain` knows it."""
     fates: dict[str, Fate] = {}
     for line in output.splitlines():
         match = _PORCELAIN.fullmatch(line)
-        if match is None:
-            continue
-        fates[match["branch"]] = "moved" if match["flag"] != "!" else _fate(match["summary"])
+        if match and match["flag"] != "!":
+            fates[match["branch"]] = "moved"
+        elif match and (fate := _fate(match["summary"])):
+            fates[match["branch"]] = fate
     return fates
 
 
-def _fate(summary: str) -> Fate:
+def _fate(summary: str) -> Fate | None:
     match = _REASON.search(summary)
-    why = (match["why"] or "") if match else summary
-    if _STALE.search(why) or (match and match["who"] == "rejected" and "atomic" not in why):
-        return "stale"
-    return "dropped" if _DROPPED.search(why) else "refused"
+    who, why = (match["who"], match["why"] or "") if match else ("", summary)
+    if who == "remote failure":  # it did not say: nobody knows
+        return None
+    if "atomic" in why:
+        return "dropped"
+    return "stale" if who == "rejected" or _STALE.search(why) else "refused"
 
 
-def _remote_words(errors: str) -> str:
+def _remote_words(done: Done) -> str:
     """What the forge itself said (`remote: …`), or else git's last line."""
     lines = [
         line.removeprefix("remote:").strip()
-        for line in errors.splitlines()
+        for line in done.errors.splitlines()
         if line.startswith("remote:")
     ]
-    return "\n".join(filter(None, lines))[:_MAX_WORDS] or _last_words(errors)
-
-
-def _last_words(errors: str) -> str:
-    lines = [line for line in errors.splitlines() if line.strip()]
-    return (lines[-1] if lines else "git gave no reason")[:_MAX_WORDS]
+    return ("\n".join(filter(None, lines)) or done.last_words)[:_MAX_WORDS]

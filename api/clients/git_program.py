@@ -1,0 +1,146 @@
+"""The git program, for what goes over the network: bounded in time, and silent about credentials.
+
+libgit2 has no atomic push and walks every tree of every branch of the remote; git does better.
+"""
+
+import asyncio
+import base64
+import contextlib
+import os
+import re
+import shlex
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from api.errors import RepositoryUnavailable
+
+#: What git may know of the environment; nothing else of ours concerns it.
+_PASSED: Final = (
+    "PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO",
+    "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
+)  # fmt: skip
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_STALLED_SECONDS: Final = 20  # without a byte, after which a transfer is given up
+_USER_IN_URL: Final = re.compile(r"(://)[^/@\s]+@")
+_ALWAYS: Final = {
+    "http.lowSpeedLimit": "1",
+    "http.lowSpeedTime": str(_STALLED_SECONDS),
+    "http.followRedirects": "false",  # a header must not follow to another host
+    "gc.auto": "0",  # packing is ours, off the path of deploys (git_maintenance)
+    "maintenance.auto": "false",
+}
+
+
+class TimedOut(RepositoryUnavailable):
+    """Git was ended because it took too long: what it did until then is not known."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a run of git ended; `errors` holds no credential."""
+
+    status: int
+    output: str
+    errors: str
+
+    @property
+    def last_words(self) -> str:
+        """The last thing that git said."""
+        lines = [line for line in self.errors.splitlines() if line.strip()]
+        return lines[-1] if lines else "git gave no reason"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How to speak to a remote; read anew for each use, so that rotation needs no restart."""
+
+    token_file: Path | None = None
+    username: str = "x-access-token"  # as GitHub wants it; GitLab and Gitea take any name
+    ssh_key: Path | None = None
+    known_hosts: Path | None = None
+
+    def environment(self, url: str) -> dict[str, str]:
+        """Variables for git: never arguments, which every process of the machine can read.
+
+        Raises OSError when the token cannot be read.
+        """
+        config = dict(_ALWAYS)
+        if token := self._token(url):
+            basic = base64.b64encode(f"{self.username}:{token}".encode()).decode()
+            config[f"http.{url}.extraHeader"] = f"Authorization: Basic {basic}"
+        found = {
+            "GIT_TERMINAL_PROMPT": "0",
+            "GIT_ASKPASS": "true",
+            "LC_ALL": "C",
+            "GIT_SSH_COMMAND": self._ssh(),
+            "GIT_CONFIG_COUNT": str(len(config)),
+        }
+        for number, (name, value) in enumerate(config.items()):
+            found |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+        return found
+
+    def scrub(self, text: str, url: str) -> str:
+        """The text without anything that opens a door."""
+        with contextlib.suppress(OSError):
+            if token := self._token(url):
+                basic = base64.b64encode(f"{self.username}:{token}".encode()).decode()
+                text = text.replace(token, "***").replace(basic, "***")
+        return _USER_IN_URL.sub(r"\1***@", text)
+
+    def _token(self, url: str) -> str | None:
+        """The token, if it may travel to this address: encrypted, or not at all."""
+        parts = urlsplit(url)
+        safe = parts.scheme == "https" or (
+            parts.scheme == "http" and parts.hostname in _LOOPBACK  # never leaves the machine
+        )
+        return self.token_file.read_text().strip() if self.token_file and safe else None
+
+    def _ssh(self) -> str:
+        """An unknown host key is always a refusal, never a question or a new entry."""
+        words = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
+        words += ["-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=10"]
+        if self.ssh_key:
+            words += ["-i", str(self.ssh_key), "-o", "IdentitiesOnly=yes"]
+        if self.known_hosts:
+            words += ["-o", f"UserKnownHostsFile={self.known_hosts}"]
+            words += ["-o", "GlobalKnownHostsFile=/dev/null"]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class GitProgram:
+    """Runs git in one repository."""
+
+    path: Path
+    credentials: Credentials = field(default_factory=Credentials)
+
+    async def run(self, url: str, seconds: float, *arguments: str) -> Done:
+        """Run git for the remote `url`; raises TimedOut or RepositoryUnavailable."""
+        try:
+            environment = await asyncio.to_thread(self.credentials.environment, url)
+        except (OSError, UnicodeDecodeError) as error:
+            raise RepositoryUnavailable(f"The credential cannot be read: {error}") from error
+        base = {name: os.environ[name] for name in _PASSED if name in os.environ}
+        process = await asyncio.create_subprocess_exec(
+            "git", "-C", str(self.path), *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=base | environment,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            async with asyncio.timeout(seconds):
+                output, errors = await process.communicate()
+        except TimeoutError:
+            raise TimedOut(f"The repository did not answer within {seconds:g} s.") from None
+        finally:
+            if process.returncode is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # git and its transport helpers
+                await process.wait()
+        text = await asyncio.to_thread(self.credentials.scrub, errors.decode(errors="replace"), url)
+        return Done(process.returncode or 0, output.decode(errors="replace"), text)
