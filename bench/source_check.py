@@ -1,7 +1,8 @@
 """Cost of the source check against `ast.parse` of the same files: in process, and by the helper.
 
-The aim is at most 3 times `ast.parse` + 1 ms with the helper's round trip included. Programs: those of
-tests/programs, and modules of installed packages for size. Run with `python -m bench.source_check`.
+The aim is at most 3 times `ast.parse` + 1 ms with the helper's round trip included. Programs:
+those of tests/programs, and modules of installed packages for size. Run with
+`python -m bench.source_check`.
 """
 
 import ast

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import astuple
+from pathlib import Path
 from typing import BinaryIO, Final
 
 from api.domain.source_check import Diagnostic, check
@@ -26,6 +27,7 @@ SECONDS: Final = 1.0  # of processor time for one check …
 WALL_SECONDS: Final = 5.0  # … and of waiting, on a machine that has other work too
 MEMORY_BYTES: Final = 1024 * 1024 * 1024  # address space; a check needs about 60 MiB
 HELPERS: Final = 2
+_ROOT: Final = Path(__file__).parents[2]  # where the package `api` is found
 _LENGTH: Final = struct.Struct(">I")
 
 
@@ -82,6 +84,8 @@ class SourceChecker:
         return answer
 
     async def _replace(self) -> "_Helper":
+        if self._idle is None:
+            raise CheckUnavailable("The source check has been stopped.")
         helper = await _start()
         self._all.add(helper)
         return helper
@@ -102,7 +106,7 @@ class _Helper:
         if stdin is None or stdout is None:
             raise EOFError
         stdin.write(question)
-        # Read while writing: a helper that ended would otherwise leave the writer waiting.
+        # No drain: a helper that ended would leave the writer waiting, and questions are bounded.
         (length,) = _LENGTH.unpack(await stdout.readexactly(_LENGTH.size))
         return [Diagnostic(*fields) for fields in json.loads(await stdout.readexactly(length))]
 
@@ -127,7 +131,8 @@ async def _start() -> _Helper:
         stderr=asyncio.subprocess.DEVNULL,
         env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
         limit=4 * 1024 * 1024,
-        start_new_session=True,
+        cwd=_ROOT,
+        start_new_session=True,  # an interrupt at the terminal is the parent's to handle
     )
     return _Helper(process)
 

@@ -55,8 +55,9 @@ def test_the_standard_library_has_no_version_of_its_own() -> None:
 def test_every_module_has_its_reason() -> None:
     assert all(entry.reason for entry in source_imports.ALLOWED.values())
     assert {entry.kind for entry in source_imports.ALLOWED.values()} == {
-        "package", "standard library",
-    }  # fmt: skip
+        "package",
+        "standard library",
+    }
 
 
 def test_a_lock_is_read_by_the_names_of_distributions() -> None:
@@ -66,19 +67,35 @@ def test_a_lock_is_read_by_the_names_of_distributions() -> None:
         "uvicorn[standard]==1.0\nnot-pinned>=3\n    --hash=fake==9\n"
     )
     assert source_imports.locked_versions(lock) == {
-        "fastapi": "0.1", "python-multipart": "0.0.34", "uvicorn": "1.0",
-    }  # fmt: skip
+        "fastapi": "0.1",
+        "python-multipart": "0.0.34",
+        "uvicorn": "1.0",
+    }
 
 
 @pytest.mark.parametrize(
     ("module", "allowed"),
     [
-        ("json", True), ("json.decoder", True), ("json.tool", False), ("asyncio.subprocess", False),
-        ("asyncio.tasks", True), ("urllib", False), ("urllib.parse", True), ("urllib.request", False),
-        ("concurrent", False), ("concurrent.futures", True), ("concurrent.futures.process", False),
-        ("pydantic._internal", False), ("jsonx", False), ("fastapi.responses", True), ("", False),
-        ("logging.handlers", True), ("logging.config", False), ("http.server", False), ("os", False),
+        ("json", True),
+        ("json.decoder", True),
+        ("json.tool", False),
+        ("asyncio.subprocess", False),
+        ("asyncio.tasks", True),
+        ("urllib", False),
+        ("urllib.parse", True),
+        ("urllib.request", False),
+        ("concurrent", False),
+        ("concurrent.futures", True),
+        ("concurrent.futures.process", False),
+        ("pydantic._internal", False),
+        ("jsonx", False),
+        ("fastapi.responses", True),
+        ("", False),
+        ("logging.handlers", True),
+        ("logging.config", False),
+        ("http.server", False),
+        ("os", False),
     ],
-)  # fmt: skip
+)
 def test_a_module_is_allowed_with_what_does_not_lead_out(module: str, *, allowed: bool) -> None:
     assert source_imports.is_allowed(module) is allowed

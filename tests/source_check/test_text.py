@@ -103,20 +103,54 @@ def test_code_in_an_encoded_comment_is_never_hidden() -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "../x.py", "/x.py", "a/../b.py", "./a.py", "a//b.py", ".hidden.py", "a/.git/config.txt",
-        "a\\b.py", "a b.py", "ä.py", "ｏｓ.py", "a\n.py", "", "x/", "con:.py", "a/b..py", "x.py/",
-        "a" * 130 + ".py", "\udc80.py", "a\x00.py", "~/a.py",
+        "../x.py",
+        "/x.py",
+        "a/../b.py",
+        "./a.py",
+        "a//b.py",
+        ".hidden.py",
+        "a/.git/config.txt",
+        "a\\b.py",
+        "a b.py",
+        "ä.py",
+        "\uff4f\uff53.py",
+        "a\n.py",
+        "",
+        "x/",
+        "con:.py",
+        "a/b..py",
+        "x.py/",
+        "a" * 130 + ".py",
+        "\udc80.py",
+        "a\x00.py",
+        "~/a.py",
     ],
-)  # fmt: skip
+)
 def test_paths_that_are_not_plain_are_refused(path: str) -> None:
     assert "bad_path" in {one.code for one in errors({path: b""})}
 
 
 @pytest.mark.parametrize(
-    "path", ["a.py", "a/b/c.py", "static/app.js", "static/a-b_c.1.css", "data.json", "README.md",
-             "a.csv", "a.txt", "static/logo.svg", "templates/index.html", "_private.py", "tests/test_a.py",
-             "package/__init__.py", "routers/calendar.py", "app/types.py", "test.py"]
-)  # fmt: skip
+    "path",
+    [
+        "a.py",
+        "a/b/c.py",
+        "static/app.js",
+        "static/a-b_c.1.css",
+        "data.json",
+        "README.md",
+        "a.csv",
+        "a.txt",
+        "static/logo.svg",
+        "templates/index.html",
+        "_private.py",
+        "tests/test_a.py",
+        "package/__init__.py",
+        "routers/calendar.py",
+        "app/types.py",
+        "test.py",
+    ],
+)
 def test_plain_paths_are_accepted(path: str) -> None:
     assert errors({path: b""}) == []
 
@@ -145,9 +179,23 @@ def test_twins_are_refused(paths: tuple[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["os.py", "random.py", "json/__init__.py", "fastapi.py", "fastapi/extra.py", "typing.py", "sqlalchemy.py",
-     "anyio/x.py", "builtins.py", "asyncio.py", "email.py", "code.py", "uvicorn/main.py", "_thread.py"],
-)  # fmt: skip
+    [
+        "os.py",
+        "random.py",
+        "json/__init__.py",
+        "fastapi.py",
+        "fastapi/extra.py",
+        "typing.py",
+        "sqlalchemy.py",
+        "anyio/x.py",
+        "builtins.py",
+        "asyncio.py",
+        "email.py",
+        "code.py",
+        "uvicorn/main.py",
+        "_thread.py",
+    ],
+)
 def test_a_file_must_not_hide_a_module(path: str) -> None:
     found = only({path: b"x = 1\n"})
     assert found.code == "shadows_module"
@@ -186,24 +234,58 @@ def test_several_things_are_told_at_once_in_order() -> None:
     refused = [one for one in found if one.severity == "error"]
     places = [(one.path, one.line, one.column) for one in refused]
     assert places == [
-        ("a.py", 1, 7), ("b.py", 1, 8), ("user_code.py", 1, 8), ("user_code.py", 2, 8),
-        ("user_code.py", 3, 5), ("user_code.py", 3, 20),
-    ]  # fmt: skip
+        ("a.py", 1, 7),
+        ("b.py", 1, 8),
+        ("user_code.py", 1, 8),
+        ("user_code.py", 2, 8),
+        ("user_code.py", 3, 5),
+        ("user_code.py", 3, 20),
+    ]
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "return 1", "await f()", "def f(a, a): pass", "break", "continue", "def f():\n x = 1\n global x",
-        "nonlocal x", "async def f():\n  yield 1\n  return 2", "class A:\n  yield 1\n  return 1",
-        "f(a=1, a=2)", "*a, *b = c", "x = 1\nfrom __future__ import annotations",
-        "from __future__ import nothing", "def f():\n from os import *", "None = 1", "f() = 1",
-        "match 1:\n case x: pass\n case y: pass", "if 1:\npass", "  x = 1", "if 1:\n\tx\n        y",
-        "x = (", "'", '"""', "1a", "x = 08", "print 'x'", "a b", "lambda x, x: 1", "__debug__ = 1",
-        "[x async for x in y]", "for x in y: f() = 1", "with open('x') as f() : pass", "x: int = yield",
-        "9" * 5000, "\\", "\x0c\x01", "a = 5 if", "def f(): yield from x; await y",
+        "return 1",
+        "await f()",
+        "def f(a, a): pass",
+        "break",
+        "continue",
+        "def f():\n x = 1\n global x",
+        "nonlocal x",
+        "async def f():\n  yield 1\n  return 2",
+        "class A:\n  yield 1\n  return 1",
+        "f(a=1, a=2)",
+        "*a, *b = c",
+        "x = 1\nfrom __future__ import annotations",
+        "from __future__ import nothing",
+        "def f():\n from os import *",
+        "None = 1",
+        "f() = 1",
+        "match 1:\n case x: pass\n case y: pass",
+        "if 1:\npass",
+        "  x = 1",
+        "if 1:\n\tx\n        y",
+        "x = (",
+        "'",
+        '"""',
+        "1a",
+        "x = 08",
+        "print 'x'",
+        "a b",
+        "lambda x, x: 1",
+        "__debug__ = 1",
+        "[x async for x in y]",
+        "for x in y: f() = 1",
+        "with open('x') as f() : pass",
+        "x: int = yield",
+        "9" * 5000,
+        "\\",
+        "\x0c\x01",
+        "a = 5 if",
+        "def f(): yield from x; await y",
     ],
-)  # fmt: skip
+)
 def test_what_python_cannot_compile_is_a_syntax_error_at_its_place(text: str) -> None:
     with pytest.raises(SyntaxError):
         compile(text, "other.py", "exec", dont_inherit=True)
