@@ -207,6 +207,7 @@ _RUNNER_MODULES: Final = frozenset(
         "yaml",
     ]
 )
+_TOP: Final = frozenset(module.partition(".")[0] for module in ALLOWED)
 # `test` is Python's own test suite, which no app needs; `test.py` is what learners call theirs.
 _NOBODY_NEEDS: Final = frozenset({"test", "this", "antigravity"})
 _LOCKED: Final = re.compile(
@@ -239,7 +240,8 @@ def is_known_module(name: str, additional: Collection[str] = ()) -> bool:
     return (
         name in PYTHON
         or name in _RUNNER_MODULES
-        or any(name == module.partition(".")[0] for module in (*ALLOWED, *additional))
+        or name in _TOP
+        or any(name == module.partition(".")[0] for module in additional)
     ) and name not in _NOBODY_NEEDS
 
 

@@ -107,7 +107,9 @@ def _refused_in(template: str) -> str | None:
 
 def _parts(node: Any) -> Iterator[Any]:
     """The expressions in an argument that may be text: itself, and the elements of a display."""
-    if isinstance(node, ast.List | ast.Tuple | ast.Set):
+    if isinstance(node, ast.Starred):
+        yield from _parts(node.value)
+    elif isinstance(node, ast.List | ast.Tuple | ast.Set):
         for element in node.elts:
             yield from _parts(element)
     else:

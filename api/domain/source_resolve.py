@@ -112,8 +112,18 @@ class Project:
         facts = self.facts.get(module)
         if facts is None or name.startswith("_"):
             return False
-        return name in facts.scope.bindings or bool(self._once((module, name), lambda: (
-            self.from_stars(name, facts))))  # fmt: skip
+        return name in facts.scope.bindings or self.gives_by_star(name, facts)
+
+    def gives_by_star(self, name: str, facts: Facts) -> bool:
+        """Whether `from … import *` of another of the learner's files binds the name here."""
+        key = (facts.module, name)
+        if key in self._following:  # files that import everything from each other
+            return False
+        self._following.add(key)
+        try:
+            return any(self._defines(module, name) for module in facts.stars)
+        finally:
+            self._following.discard(key)
 
     def _binding(self, binding: Binding, owner: Scope) -> Values:
         how, value, scope = binding.how, binding.value, binding.scope or owner

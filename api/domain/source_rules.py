@@ -151,8 +151,7 @@ class Rules:
         """Whether the name may be the built-in function, for all that is bound where it stands."""
         found = scope.find(node.id)
         if found is None:
-            values = self.project.from_stars(node.id, self.facts)
-            return not any(not isinstance(value, str) for value in values)
+            return not self.project.gives_by_star(node.id, self.facts)
         owner, bindings = found
         if owner.kind in ("function", "comprehension"):
             return False

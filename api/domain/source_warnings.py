@@ -62,7 +62,7 @@ def _unknown_names(source: Source, facts: Facts, project: Project) -> Iterator[D
         name = node.id
         if name in _KNOWN or name in told or scope.find(name) is not None:
             continue
-        if facts.stars and project.from_stars(name, facts):
+        if project.gives_by_star(name, facts):
             continue
         told.add(name)
         alike = [known for known in (*facts.scope.bindings, *_KNOWN) if known[0] == name[0]]
