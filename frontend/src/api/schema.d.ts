@@ -316,6 +316,109 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/apps/{app_id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read History
+         * @description Every commit that touches the app, newest first; a deleted app keeps its history.
+         */
+        get: operations["read_history_api_apps__app_id__history_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/apps/{app_id}/history/{commit}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Version
+         * @description The app as it was at a commit, and what that commit changed.
+         */
+        get: operations["read_version_api_apps__app_id__history__commit__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/apps/{app_id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Roll Back
+         * @description Deploy an earlier version: its code, entrypoint, variables and overlay, by a new commit.
+         *
+         *     Name, secrets, `review` and `pinned` stay as they are. 422 `source_refused` when that version
+         *     does not pass the check any more.
+         */
+        post: operations["roll_back_api_apps__app_id__rollback_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/apps/{app_id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Restore
+         * @description Bring a deleted app back as it was last, under its old address.
+         */
+        post: operations["restore_api_apps__app_id__restore_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Read Audit
+         * @description Every commit on `main`, newest first.
+         */
+        get: operations["read_audit_api_audit_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/packages": {
         parameters: {
             query?: never;
@@ -563,6 +666,73 @@ export interface components {
              */
             base_commit?: string | null;
         };
+        /** AuditEntry */
+        AuditEntry: {
+            /** Commit */
+            commit: string;
+            /**
+             * At
+             * Format: date-time
+             * @description When it came onto `main`.
+             */
+            at: string;
+            who: components["schemas"]["Who"];
+            /** Action */
+            action: string;
+            /** Subject */
+            subject: string;
+            /**
+             * Apps
+             * @description Apps whose folder it touches; at most 100.
+             */
+            apps: components["schemas"]["TouchedApp"][];
+            /**
+             * More Apps
+             * @description How many more apps it touches.
+             */
+            more_apps: number;
+        };
+        /** AuditPage */
+        AuditPage: {
+            /**
+             * Entries
+             * @description Newest first.
+             */
+            entries: components["schemas"]["AuditEntry"][];
+            /**
+             * Next
+             * @description Pass it as `before` for the page of older entries.
+             */
+            next: string | null;
+            /**
+             * Rewinds
+             * @description Seen by this installation, newest first.
+             */
+            rewinds: components["schemas"]["Rewind"][];
+        };
+        /**
+         * ChangedFile
+         * @description A file of the app's folder: `code/…`, `app.yaml`, `overlay/…`, `secrets/…`.
+         */
+        ChangedFile: {
+            /** Path */
+            path: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "added" | "modified" | "deleted";
+            /**
+             * Added
+             * @description Lines; null when it is no text, or too large.
+             */
+            added: number | null;
+            /**
+             * Removed
+             * @description Lines; null when it is no text, or too large.
+             */
+            removed: number | null;
+        };
         /** Commit */
         Commit: {
             /** Commit */
@@ -697,6 +867,44 @@ export interface components {
             };
         };
         /**
+         * FileDiff
+         * @description Texts are null for secrets, for what is no text, and for what is too large.
+         */
+        FileDiff: {
+            /** Path */
+            path: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "added" | "modified" | "deleted";
+            /**
+             * Added
+             * @description Lines; null when it is no text, or too large.
+             */
+            added: number | null;
+            /**
+             * Removed
+             * @description Lines; null when it is no text, or too large.
+             */
+            removed: number | null;
+            /**
+             * Diff
+             * @description Unified, with three lines of context.
+             */
+            diff: string | null;
+            /**
+             * Old
+             * @description The text before; empty for an added file.
+             */
+            old: string | null;
+            /**
+             * New
+             * @description The text after; empty for a deleted file.
+             */
+            new: string | null;
+        };
+        /**
          * Health
          * @description The process answers.
          */
@@ -706,6 +914,61 @@ export interface components {
              * @default ok
              */
             status: string;
+        };
+        /** HistoryEntry */
+        HistoryEntry: {
+            /** Commit */
+            commit: string;
+            /**
+             * At
+             * Format: date-time
+             * @description When it came onto `main`.
+             */
+            at: string;
+            who: components["schemas"]["Who"];
+            /**
+             * Action
+             * @description `deploy`, `rollback`, `restore`, `restart`, `delete` …; `edit` and `merge` for commits by other hands.
+             */
+            action: string;
+            /**
+             * Subject
+             * @description The first line of the commit's message.
+             */
+            subject: string;
+            /**
+             * Changes
+             * @description Of this app only; at most 100.
+             */
+            changes: components["schemas"]["ChangedFile"][];
+            /**
+             * More Changes
+             * @description How many more files were changed.
+             */
+            more_changes: number;
+            /**
+             * Live
+             * @description Whether this version runs now; null when the cluster cannot be asked.
+             */
+            live: boolean | null;
+        };
+        /** HistoryPage */
+        HistoryPage: {
+            /**
+             * Entries
+             * @description Newest first.
+             */
+            entries: components["schemas"]["HistoryEntry"][];
+            /**
+             * Deleted
+             * @description The app is deleted; `restore` brings it back.
+             */
+            deleted: boolean;
+            /**
+             * Next
+             * @description Pass it as `before` for the page of older entries.
+             */
+            next: string | null;
         };
         /** LogLine */
         LogLine: {
@@ -798,6 +1061,29 @@ export interface components {
             /** New Password */
             new_password: string;
         };
+        /**
+         * Rewind
+         * @description `main` was forced from one commit to another one that does not contain it.
+         */
+        Rewind: {
+            /**
+             * Seen At
+             * Format: date-time
+             */
+            seen_at: string;
+            /** Old */
+            old: string;
+            /** New */
+            new: string;
+        };
+        /** RollbackRequest */
+        RollbackRequest: {
+            /**
+             * Commit
+             * @description A commit of the app's history, all 40 digits.
+             */
+            commit: string;
+        };
         /** SignupRequest */
         SignupRequest: {
             /** Username */
@@ -844,6 +1130,13 @@ export interface components {
              */
             expires_in: number;
         };
+        /** TouchedApp */
+        TouchedApp: {
+            /** User Id */
+            user_id: string;
+            /** App Id */
+            app_id: string;
+        };
         /** User */
         User: {
             /** User Id */
@@ -872,6 +1165,86 @@ export interface components {
             valid: boolean;
             /** Diagnostics */
             diagnostics: components["schemas"]["Diagnostic"][];
+        };
+        /**
+         * Version
+         * @description An app as it was at one commit, and what that commit changed.
+         */
+        Version: {
+            /** Commit */
+            commit: string;
+            /**
+             * Parent
+             * @description The commit that `changes` compares with.
+             */
+            parent: string | null;
+            /**
+             * At
+             * Format: date-time
+             */
+            at: string;
+            who: components["schemas"]["Who"];
+            /** Action */
+            action: string;
+            /** Subject */
+            subject: string;
+            /** Live */
+            live: boolean | null;
+            /**
+             * Exists
+             * @description False when the commit deleted the app: no files then.
+             */
+            exists: boolean;
+            /** Name */
+            name: string;
+            /** Entrypoint */
+            entrypoint: string;
+            /** Env */
+            env: {
+                [key: string]: string;
+            };
+            /**
+             * Files
+             * @description The code, by path, as in `GET /api/apps/{app_id}`.
+             */
+            files: {
+                [key: string]: string;
+            };
+            /**
+             * Overlay
+             * @description The overlay's files, by path.
+             */
+            overlay: {
+                [key: string]: string;
+            };
+            /**
+             * Omitted
+             * @description Paths of files that are too large to be shown.
+             */
+            omitted: string[];
+            /**
+             * Changes
+             * @description At most 100 files.
+             */
+            changes: components["schemas"]["FileDiff"][];
+            /**
+             * More Changes
+             * @description How many more files were changed.
+             */
+            more_changes: number;
+        };
+        /**
+         * Who
+         * @description Who made a commit: in the editor, by a pull request or by hand, or on whose behalf.
+         */
+        Who: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "editor" | "pull_request" | "by_hand" | "cleanup" | "administrator";
         };
     };
     responses: never;
@@ -2358,6 +2731,461 @@ export interface operations {
             };
             /** @description There is no such thing, or it belongs to somebody else */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_history_api_apps__app_id__history_get: {
+        parameters: {
+            query?: {
+                /** @description `next` of the page before: only older entries are given. */
+                before?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HistoryPage"];
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_version_api_apps__app_id__history__commit__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                commit: string;
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Version"];
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    roll_back_api_apps__app_id__rollback_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RollbackRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description It conflicts with what is there */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    restore_api_apps__app_id__restore_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deploy"];
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description It conflicts with what is there */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; nothing was saved */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    read_audit_api_audit_get: {
+        parameters: {
+            query?: {
+                /** @description A username or user id: of the tenant, or of the author. */
+                user?: string | null;
+                /** @description An app's id. */
+                app?: string | null;
+                /** @description `deploy`, `delete`, `edit` … */
+                action?: string | null;
+                /** @description Not before this time. */
+                since?: string | null;
+                /** @description Before this time. */
+                until?: string | null;
+                /** @description `next` of the page before: only older entries are given. */
+                before?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditPage"];
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
                 headers: {
                     [name: string]: unknown;
                 };
