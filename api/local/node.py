@@ -127,7 +127,6 @@ def _environment(
         "LANG": "C.UTF-8",
         "HOME": scratch,
         "TMPDIR": scratch,
-        "PYTHONDONTWRITEBYTECODE": "1",
         **template.env,
         "FASTAPI_PLATFORM_SOURCE": str(folder / "app"),
         "FASTAPI_PLATFORM_WORKDIR": str(folder / "work"),
