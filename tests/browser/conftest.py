@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -61,10 +60,12 @@ def picture(request: pytest.FixtureRequest) -> Picture:
     """Keeps a screenshot under test-results/, named after the test and the moment."""
     test = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())
 
+    folder = PICTURES / test
+    shutil.rmtree(folder, ignore_errors=True)
+
     def take(page: Page, moment: str) -> None:
-        folder = PICTURES / test
         folder.mkdir(parents=True, exist_ok=True)
-        number = len(list(Path(folder).glob("*.png"))) + 1
+        number = len(list(folder.glob("*.png"))) + 1
         page.screenshot(path=folder / f"{number:02}-{moment}.png")
 
     return take

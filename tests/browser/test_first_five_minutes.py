@@ -48,14 +48,7 @@ def test_sign_up_deploy_update_break_fix_and_delete(editor: EditorPage, product:
 
     app = open_link(page, "Open app")
     assert "Hello, world" in app.content()
-    docs = open_link(page, "Open docs")
-    # FastAPI's own page; its script comes from another host, which tests do not ask.
-    assert docs.title() == "Hello API - Swagger UI"
-    described = re.search(r"url: '([^']+openapi.json)'", docs.content())
-    assert described
-    paths = docs.evaluate("url => fetch(url).then(a => a.json()).then(d => d.paths)", described[1])
-    assert "/hello/{name}" in paths
-    docs.close()
+    assert_its_docs_open(page)
 
     editor.write(UPDATED)
     editor.deploy()
@@ -90,6 +83,17 @@ def test_sign_up_deploy_update_break_fix_and_delete(editor: EditorPage, product:
     picture(page, "deleted")
     eventually("its address answers no more", lambda: product.visit(url).status_code == 404)
     assert_git_tells_the_story(product, url)
+
+
+def assert_its_docs_open(page: Page) -> None:
+    docs = open_link(page, "Open docs")
+    # FastAPI's own page; its script comes from another host, which tests do not ask.
+    assert docs.title() == "Hello API - Swagger UI"
+    described = re.search(r"url: '([^']+openapi.json)'", docs.content())
+    assert described
+    paths = docs.evaluate("url => fetch(url).then(a => a.json()).then(d => d.paths)", described[1])
+    assert "/hello/{name}" in paths
+    docs.close()
 
 
 def open_link(page: Page, name: str) -> Page:
