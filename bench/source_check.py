@@ -73,10 +73,11 @@ async def main() -> None:
     everything = programs()
     within = 0
     for name, files in everything.items():
+        entrypoint = "user_code.py" if "user_code.py" in files else "app/main.py"
         runs = (
             functools.partial(parse, files),
-            functools.partial(check, files),
-            functools.partial(checker.check, files, "user_code.py"),
+            functools.partial(check, files, entrypoint),
+            functools.partial(checker.check, files, entrypoint),
         )
         parsed, checked, asked = await best(runs)
         limit = 3 * parsed + 1

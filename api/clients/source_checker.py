@@ -69,7 +69,8 @@ class SourceChecker:
         try:
             if helper is None:
                 helper = await self._replace()
-            answer = await asyncio.wait_for(helper.ask(question), WALL_SECONDS)
+            async with asyncio.timeout(WALL_SECONDS):
+                answer = await helper.ask(question)
         except (OSError, EOFError, TimeoutError) as error:
             how = await self._discard(helper)
             helper = None
