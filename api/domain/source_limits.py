@@ -20,6 +20,7 @@ EXTENSIONS: Final = (".py", ".html", ".css", ".js", ".svg", ".json", ".txt", ".m
 _FORBIDDEN: Final = re.compile(
     "\x00|\r(?!\n)|[\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffe\uffff]"
 )
+_TOLD: Final = 20  # such characters in one file
 # PEP 263: a comment on one of the first two lines, the first of which holds nothing else.
 _CODING: Final = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
 _BLANK: Final = re.compile(r"^[ \t\f]*(?:#.*)?\r?$")
@@ -139,10 +140,10 @@ def decode(path: str, data: bytes) -> tuple[Source, list[Diagnostic]]:
         )
         return source, [diagnostic]
     source = Source(path, text)
-    found = [
-        source.character(match.start(), *_character_message(match.group()))
-        for _, match in zip(range(20), _FORBIDDEN.finditer(text), strict=False)
-    ]
+    found = []
+    if not text.isascii() or any(character in text for character in "\x00\r\x7f"):
+        matches = zip(range(_TOLD), _FORBIDDEN.finditer(text), strict=False)
+        found = [source.character(m.start(), *_character_message(m.group())) for _, m in matches]
     if path.endswith(".py"):
         found += _check_encoding(source)
     return source, found

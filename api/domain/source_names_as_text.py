@@ -11,7 +11,7 @@ from api.domain.source_refusals import Refusals
 from api.domain.source_resolve import Project
 from api.domain.source_scopes import Facts, Scope
 from api.domain.source_text import Diagnostic
-from api.domain.source_values import NOTHING, WITH_WAYS_OUT, Values
+from api.domain.source_values import WITH_WAYS_OUT
 
 # A replacement field up to its conversion or format, and the dunder attributes on its path.
 _FIELD: Final = re.compile(r"(?<!\{)(?:\{\{)*\{([^{}!:]+)")
@@ -47,29 +47,27 @@ class NamesAsText:
                 yield self.refusals.interpreter(subscript.slice, name)
 
     def _by_name(self, call: ast.Call, scope: Scope) -> Iterator[Diagnostic]:
-        functions = self.project.resolve(call.func, scope)
-        given = [*call.args, *(keyword.value for keyword in call.keywords)]
-        passed: Values = NOTHING
-        for argument in given:
-            if type(argument) in (ast.Name, ast.Attribute):
-                passed |= self.project.resolve(argument, scope)
         method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-        if method in ("format", "format_map") and isinstance(call.func, ast.Attribute):
+        if method in {"format", "format_map"} and isinstance(call.func, ast.Attribute):
             yield from self._template(call.func.value, scope)
-        if not (
-            functions & source_names.BY_NAME
-            or passed & source_names.BY_NAME
-            or method in source_names.METHODS_BY_NAME
-        ):
-            return
+        given = [*call.args, *(keyword.value for keyword in call.keywords)]
         for part in (part for argument in given for part in _parts(argument)):
             text = constant_text(part, scope)
             refused = [n for n in (text or "").split(".") if source_names.refused_attribute(n)]
-            if refused:
+            if refused and self._reads_by_name(call, method, given, scope):
                 yield self.refusals.interpreter(part, refused[0])
                 return
-        if "builtins.getattr" in functions and len(call.args) > 1:
+        if len(call.args) > 1 and "builtins.getattr" in self.project.resolve(call.func, scope):
             yield from self._of_module(call, scope)
+
+    def _reads_by_name(
+        self, call: ast.Call, method: str, given: list[ast.expr], scope: Scope
+    ) -> bool:
+        """Whether the call takes an attribute's name, or passes on a function that does."""
+        return method in source_names.METHODS_BY_NAME or any(
+            not source_names.BY_NAME.isdisjoint(self.project.resolve(function, scope))
+            for function in (call.func, *given)
+        )
 
     def _of_module(self, call: ast.Call, scope: Scope) -> Iterator[Diagnostic]:
         text = constant_text(call.args[1], scope)
