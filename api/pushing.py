@@ -110,7 +110,7 @@ class Pusher:
         repo: GitopsRepo,
         upstream: Upstream,
         publisher: ShardPublisher | None,
-        again: Callable[[str], None],
+        again: Callable[[str], object],
         min_interval: float,
     ) -> None:
         self._repo = repo

@@ -83,7 +83,11 @@ def account(user_id: str) -> Account:
 
 @asynccontextmanager
 async def running_stack(
-    repo: GitopsRepo, database: SqliteDatabase, sources: SourceChecker, upstream: Upstream
+    repo: GitopsRepo,
+    database: SqliteDatabase,
+    sources: SourceChecker,
+    upstream: Upstream,
+    max_apps: int = 3,
 ) -> AsyncIterator[Stack]:
     """A replica of the api, so to speak."""
     live: dict[AppRef, LiveVersion] = {}
@@ -103,7 +107,7 @@ async def running_stack(
     composer = Composer(repo, intents, history, check, seen_live, templates, settings)
     publisher = Publisher(repo, intents, composer, poke)
     writer = Writer(repo, upstream)
-    deployments = Deployments(repo, intents, check, writer, SqliteStore(database), 3)
+    deployments = Deployments(repo, intents, check, writer, SqliteStore(database), max_apps)
     watcher = Watcher(repo, upstream, intents, publisher, writer)
     async with writer.running(publisher):
         yield Stack(
