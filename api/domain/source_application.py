@@ -41,6 +41,9 @@ class Found:
     node: Any = None
 
 
+# Names of names of names: nobody writes so many, and only running could tell.
+_MAX_DEPTH: Final = 20
+_MAX_STEPS: Final = 5_000
 UNKNOWN: Final = Found("unknown")
 APPLICATION: Final = Found("application")
 State = frozenset[Found]
@@ -52,11 +55,13 @@ class Kinds:
     def __init__(self, project: Project, final: Callable[[Facts, str], State]) -> None:
         self.project = project
         self.final = final
+        self._steps = 0
 
     def of(self, value: Any, scope: Scope, *, node: Any = None, depth: int = 0) -> State:
         """What kinds of thing an expression may be."""
         node = node if node is not None else value
-        if depth > 20:  # noqa: PLR2004  (names of names of names: nobody writes so many)
+        self._steps += 1
+        if depth > _MAX_DEPTH or self._steps > _MAX_STEPS:
             return frozenset({UNKNOWN})
         parts: list[Any] | None = None
         if isinstance(value, ast.NamedExpr):
@@ -142,7 +147,7 @@ class Kinds:
         if isinstance(value, str):
             return self._outside(value, node)
         if isinstance(value, Instance):
-            ancestors = self._ancestors(value.of, frozenset())
+            ancestors = self._ancestors(value.of, set())
             if ancestors & _FASTAPI:
                 return APPLICATION
             if "?" in ancestors:
@@ -151,9 +156,10 @@ class Kinds:
             return Found("other", f"an object of your class `{name}`", node)
         return UNKNOWN
 
-    def _ancestors(self, scope: Scope, seen: frozenset[Scope]) -> frozenset[str]:
+    def _ancestors(self, scope: Scope, seen: set[Scope]) -> frozenset[str]:
         if scope in seen or not isinstance(scope.node, ast.ClassDef):
             return frozenset()
+        seen.add(scope)
         if scope.node.keywords or scope.node.decorator_list:
             return frozenset({"?"})  # a metaclass or decorator may give anything
         names: frozenset[str] = frozenset()
@@ -163,7 +169,7 @@ class Kinds:
                 names |= {"?"}
             for value in values:
                 if isinstance(value, Scope):
-                    names |= self._ancestors(value, seen | {scope})
+                    names |= self._ancestors(value, seen)
                 else:
                     names |= {value if isinstance(value, str) else "?"}
         return names

@@ -23,7 +23,8 @@ def check_entrypoint(
     entrypoint: str, source: Source, facts: Facts, project: Project
 ) -> Iterator[Diagnostic]:
     """Refuse an entrypoint that certainly binds no application to `app`."""
-    final = _Module(facts, project, frozenset()).final(NAME)
+    finals = _Finals(project)
+    final = finals.final(facts, NAME)
     if any(found.kind in ("application", "unknown") for found in final):
         return
     others = sorted(
@@ -48,10 +49,10 @@ def check_entrypoint(
             "Delete this line.",
         )
         return
-    yield _missing(entrypoint, source, facts, project)
+    yield _missing(entrypoint, source, facts, finals.kinds)
 
 
-def _missing(entrypoint: str, source: Source, facts: Facts, project: Project) -> Diagnostic:
+def _missing(entrypoint: str, source: Source, facts: Facts, kinds: Kinds) -> Diagnostic:
     for scope in facts.scopes.values():
         for binding in scope.bindings.get(NAME, ()):
             if not hasattr(binding.node, "lineno") or binding.how == "parameter":
@@ -71,7 +72,6 @@ def _missing(entrypoint: str, source: Source, facts: Facts, project: Project) ->
                 f"Return it and write `app = {where}()` at the left margin, or write "
                 "`app = FastAPI()` there.",
             )
-    kinds = _Module(facts, project, frozenset()).kinds
     for name, bindings in facts.scope.bindings.items():
         for binding in bindings:
             if binding.how == "value" and APPLICATION in kinds.of(binding.value, facts.scope):
@@ -89,26 +89,36 @@ def _missing(entrypoint: str, source: Source, facts: Facts, project: Project) ->
     )
 
 
+class _Finals:
+    """What names of modules are after their import; each is found once."""
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        self.kinds = Kinds(project, self.final)
+        self._known: dict[tuple[str, str], State] = {}
+
+    def final(self, facts: Facts, name: str) -> State:
+        key = (facts.module, name)
+        if key not in self._known:
+            self._known[key] = frozenset({Found("unbound")})  # for files that go in a circle
+            self._known[key] = _Module(facts, self).final(name)
+        return self._known[key]
+
+
 class _Module:
     """Follows the statements of one module in the order in which importing runs them."""
 
-    def __init__(self, facts: Facts, project: Project, above: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, facts: Facts, finals: _Finals) -> None:
         self.facts = facts
-        self.project = project
-        self.above = above
-        self.kinds = Kinds(project, self._elsewhere)
+        self.project = finals.project
+        self.kinds = finals.kinds
+        self._elsewhere = finals.final
+        self._called: set[Scope] = set()
 
     def final(self, name: str) -> State:
         """What `name` may be after the import."""
         self.name = name
-        key = (self.facts.module, name)
-        if key in self.above:
-            return frozenset({Found("unbound")})
-        self.above |= {key}
         return self._run(self.facts.tree.body, frozenset({Found("unbound")}), self.facts.scope)
-
-    def _elsewhere(self, facts: Facts, name: str) -> State:
-        return _Module(facts, self.project, self.above).final(name)
 
     # Statements --------------------------------------------------------------------------
 
@@ -182,7 +192,10 @@ class _Module:
         if not isinstance(node.value, ast.Call):
             return state
         for function in self.project.resolve(node.value.func, scope):
-            if isinstance(function, Scope) and function.outer.get(self.name):
+            if not isinstance(function, Scope) or function in self._called:
+                continue
+            if function.outer.get(self.name):
+                self._called.add(function)
                 body = getattr(function.node, "body", ())
                 if isinstance(body, list):
                     state = self._run(body, state, function)

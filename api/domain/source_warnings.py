@@ -35,6 +35,7 @@ _KNOWN: Final = frozenset(dir(builtins)) | frozenset(
     ]
 )
 _HELPED: Final = 10  # names that are compared with known ones: it takes time
+_COMPARED: Final = 300  # routes that each route is compared with
 _METHODS: Final = frozenset(
     ["get", "post", "put", "delete", "patch", "options", "head", "trace", "websocket"]
 )
@@ -163,7 +164,10 @@ def _routes(facts: Facts) -> Iterator[_Route]:
             for keyword in decorator.keywords:
                 if keyword.arg == "path":
                     given = keyword.value
-            if isinstance(given, ast.Constant) and isinstance(given.value, str):
+            if not isinstance(given, ast.Constant) or not isinstance(given.value, str):
+                continue
+            # One parameter a segment: patterns with more could take for ever to match.
+            if all(segment.count("{") <= 1 for segment in given.value.split("/")):
                 yield _Route(owner.id, method, given.value, decorator)
 
 
@@ -171,7 +175,7 @@ def _shadowed_routes(source: Source, facts: Facts) -> Iterator[Diagnostic]:
     before: list[tuple[_Route, re.Pattern[str]]] = []
     for route in _routes(facts):
         sample = _PARAMETER.sub(lambda match: "x/x" if match.group(1) else "{}", route.path)
-        for earlier, pattern in before:
+        for earlier, pattern in before[:_COMPARED]:
             same = (earlier.owner, earlier.method) == (route.owner, route.method)
             if same and pattern.fullmatch(sample):
                 yield source.at(
