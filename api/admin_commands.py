@@ -220,7 +220,7 @@ def _with(
 
     async def opened() -> _Result:
         # Only `main` is written here; a running platform sees it and publishes.
-        async with open_records(settings) as records, records.writer.running():
+        async with open_records(settings) as records:
             return await work(records)
 
     return run(opened())

@@ -109,13 +109,12 @@ class Pusher:
         self,
         repo: GitopsRepo,
         upstream: Upstream,
-        publisher: ShardPublisher | None,
         again: Callable[[str], object],
         min_interval: float,
     ) -> None:
         self._repo = repo
         self._upstream = upstream
-        self._publisher = publisher
+        self.publisher: ShardPublisher | None = None
         self._again = again
         self._min_interval = min_interval
         self._pushed_at = -min_interval
@@ -195,12 +194,12 @@ class Pusher:
 
     async def _composed(self, shard: str, tip: str) -> Move | None:
         """A shard that cannot be composed now is repaired by a later look; changes go ahead."""
-        if self._publisher is None:
+        if self.publisher is None:
             return None
         try:
-            return await self._publisher.compose(shard, tip)
+            return await self.publisher.compose(shard, tip)
         except PlatformError as error:
-            await self._publisher.not_published([shard], error.message)
+            await self.publisher.not_published([shard], error.message)
             return None
 
     async def _attempt(self, plan: _Plan) -> Result:
@@ -229,8 +228,8 @@ class Pusher:
                 if tip in landed:
                     wish.saved(commit)
                     shards.add(wish.shard)
-        if self._publisher and (published := sorted(filter(None, shards))):
-            await self._publisher.published(published)
+        if self.publisher and (published := sorted(filter(None, shards))):
+            await self.publisher.published(published)
             for shard in published:
                 self._again(shard)  # where not both could move at once, it may be missing
 
@@ -250,8 +249,8 @@ class Pusher:
         moved = _met(moves, result, "moved")
         refused = _met(moves, result, "refused")
         rest = [move for move in moves if move not in (*moved, *refused)]
-        if self._publisher and moved:
-            await self._publisher.published(_shards(moved))
+        if self.publisher and moved:
+            await self.publisher.published(_shards(moved))
         for shard in _shards(moved):
             del self._repeats[shard]
         if rest and result.words and not refused:
@@ -281,8 +280,8 @@ class Pusher:
                 await self._not_published([shard], "its branch moves all the time")
 
     async def _not_published(self, shards: Collection[str], reason: str) -> None:
-        if self._publisher and shards:
-            await self._publisher.not_published(shards, reason)
+        if self.publisher and shards:
+            await self.publisher.not_published(shards, reason)
 
     async def _halve(self, wishes: Sequence[Wish], shards: Collection[str], words: str) -> None:
         """Find out which of the changes is refused."""

@@ -32,22 +32,28 @@ class Writer:
     """Started with `running`; its methods may be called by many at once."""
 
     def __init__(self, repo: GitopsRepo, upstream: Upstream, *, min_interval: float = 0.0) -> None:
-        self._repo = repo
         self._upstream = upstream
-        self._min_interval = min_interval
+        self._pusher = Pusher(repo, upstream, self._in_background, min_interval)
         self._wishes: deque[Wish] = deque()
         self._background: dict[str, asyncio.Future[None]] = {}
         self._wake = asyncio.Event()
         self._runs = False
 
+    @property
+    def publisher(self) -> ShardPublisher | None:
+        """Makes the publish commits; None: the next look publishes."""
+        return self._pusher.publisher
+
+    @publisher.setter
+    def publisher(self, publisher: ShardPublisher | None) -> None:
+        self._pusher.publisher = publisher
+
     @asynccontextmanager
     async def running(self, publisher: ShardPublisher | None = None) -> AsyncIterator[None]:
         """Write while the context lasts; without a publisher only `main` is written."""
         self._runs = True
-        pusher = Pusher(
-            self._repo, self._upstream, publisher, self._in_background, self._min_interval
-        )
-        task = asyncio.create_task(self._run(pusher), name="writer")
+        self.publisher = publisher
+        task = asyncio.create_task(self._run(), name="writer")
         try:
             yield
         finally:
@@ -85,23 +91,23 @@ class Writer:
             self._wake.set()
         return waiting
 
-    async def _run(self, pusher: Pusher) -> None:
+    async def _run(self) -> None:
         while self._runs:
             await self._wake.wait()
-            await pusher.spaced()  # whoever arrives meanwhile comes along
+            await self._pusher.spaced()  # whoever arrives meanwhile comes along
             self._wake.clear()
             wishes = [self._wishes.popleft() for _ in range(min(_MAX_BATCH, len(self._wishes)))]
             count = _RIDING_ALONG if wishes else _BACKGROUND_SHARDS
             shards = {shard: self._background.pop(shard) for shard in [*self._background][:count]}
             if self._wishes or self._background:
                 self._wake.set()
-            await self._settle(pusher, wishes, shards)
+            await self._settle(wishes, shards)
 
     async def _settle(
-        self, pusher: Pusher, wishes: Sequence[Wish], shards: dict[str, asyncio.Future[None]]
+        self, wishes: Sequence[Wish], shards: dict[str, asyncio.Future[None]]
     ) -> None:
         try:
-            usable = await pusher.settle(wishes, shards)
+            usable = await self._pusher.settle(wishes, shards)
             if not usable and self._upstream.problem:
                 # Those who queued behind would wait as long once more, and hear the same.
                 self._fail_waiting(RepositoryUnavailable(self._upstream.problem))

@@ -7,9 +7,9 @@ again on the new tip when what it expects still stands there, and never rebased 
 
 import asyncio
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
@@ -17,27 +17,20 @@ from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 import pygit2
 from pygit2.enums import SortMode
 
-from api.clients import git_trees
+from api.clients import git_commits, git_trees
+from api.clients.commit_signing import Signer
+from api.clients.git_commits import Change, Overtaken, create
 from api.clients.git_trees import Edit, Entry
-from api.domain.commit_message import COMMITTER, Person, source_commit
+from api.domain.commit_message import Person, source_commit
 from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
+
+__all__ = ["Change", "CommitInfo", "GitopsRepo", "Overtaken", "ShardState", "create"]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _READERS: Final = 4
-
-
-@dataclass(frozen=True)
-class Change:
-    """One commit, as a value: what it writes, what it says, and what it takes for granted."""
-
-    edits: Mapping[str, Edit]
-    message: str
-    author: Person
-    #: Paths that must hold exactly this object (None: nothing) for the edits to make sense.
-    expect: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,19 +48,12 @@ class CommitInfo:
 ShardState = Literal["empty", "same", "behind"]
 
 
-class Overtaken(Exception):
-    """What a change expects does not stand on the branch any more; `path` says where."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(path)
-        self.path = path
-
-
 class GitopsRepo:
     """A bare repository on this machine; every method runs in a thread of its own."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, signer: Signer | None = None) -> None:
         self.path = path
+        self._signer = signer
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="git")
         self._local = threading.local()
 
@@ -141,14 +127,14 @@ class GitopsRepo:
         For each change the commit (the one before it when nothing would change), or Overtaken
         when what it expects is not there; such a change leaves no trace.
         """
-        return await self._run(_build, tip, changes)
+        return await self._run(git_commits.build, tip, changes, self._signer)
 
     async def compose(self, tip: str, edits: Mapping[str, Edit], message: str) -> str:
         """Write a commit that is a pure function of `tip`, edits and message; no branch moves.
 
         The message's Source-Commit gives the dates, so that replicas write the same id.
         """
-        return await self._run(_compose, tip, edits, message)
+        return await self._run(git_commits.compose, tip, edits, message, self._signer)
 
     async def reading(
         self,
@@ -158,6 +144,10 @@ class GitopsRepo:
     ) -> _R:
         """What a function of `git_history` or `git_changes` reads, in a thread of git's."""
         return await self._run(function, *args, **kwargs)
+
+    async def signature_fault(self, commit: str, known: Collection[bytes]) -> str | None:
+        """What is wrong with a commit's signature; None when one of the known keys made it."""
+        return await self._run(git_commits.commit_fault, commit, known)
 
     async def _run(
         self,
@@ -175,36 +165,6 @@ class GitopsRepo:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except (pygit2.GitError, OSError) as error:
             raise RepositoryUnavailable(f"The repository could not be used: {error}") from error
-
-
-def create(
-    path: Path, edits: Mapping[str, Edit], branches: Mapping[str, Mapping[str, Edit]]
-) -> bool:
-    """Make a bare repository with a first commit on `main` and on each branch of `branches`.
-
-    Branches that exist are left alone, so that an interrupted run can be repeated. Returns
-    whether anything was created; raises RepositoryUnavailable.
-    """
-    try:
-        repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
-    except pygit2.GitError as error:
-        raise RepositoryUnavailable(f"The repository {path} could not be made: {error}") from error
-    created = False
-    roots: dict[int, str] = {}
-    for branch, content in {"main": edits, **branches}.items():
-        if _head(repository, branch) is not None:
-            continue
-        if id(content) not in roots:
-            message = "Create the repository" if branch == "main" else "Create the shard branches"
-            tree = git_trees.store(repository, content, None)
-            roots[id(content)] = _write(repository, tree, [], message, COMMITTER, _now())
-        repository.references.create(f"refs/heads/{branch}", pygit2.Oid(hex=roots[id(content)]))
-        created = True
-    return created
-
-
-def _now() -> int:
-    return int(datetime.now(UTC).timestamp())
 
 
 def _heads(repository: pygit2.Repository) -> dict[str, str]:
@@ -293,55 +253,3 @@ def _preview(
 ) -> Mapping[str, Entry]:
     tree = git_trees.store(repository, edits, base)
     return git_trees.outline_of(repository, tree, path, 1)
-
-
-def _build(
-    repository: pygit2.Repository, tip: str, changes: Sequence[Change]
-) -> list[str | Overtaken]:
-    built: list[str | Overtaken] = []
-    for change in changes:
-        if path := _unexpected(repository, tip, change):
-            built.append(Overtaken(path))
-            continue
-        tree = git_trees.store(repository, change.edits, tip)
-        if tree != str(git_trees.root(repository, tip).id):
-            tip = _write(repository, tree, [tip], change.message, change.author, _now())
-        built.append(tip)
-    return built
-
-
-def _unexpected(repository: pygit2.Repository, tip: str, change: Change) -> str | None:
-    """The first path that does not hold what the change takes for granted."""
-    for path, expected in change.expect.items():
-        found = git_trees.entry(repository, tip, path)
-        if (found.id if found else None) != expected:
-            return path
-    return None
-
-
-def _compose(
-    repository: pygit2.Repository, tip: str, edits: Mapping[str, Edit], message: str
-) -> str:
-    at = repository[source_commit(message) or ""]
-    assert isinstance(at, pygit2.Commit)  # noqa: S101  (publishing names the commit it read)
-    tree = git_trees.store(repository, edits, tip)
-    return _write(repository, tree, [tip], message, COMMITTER, at.commit_time)
-
-
-def _write(  # noqa: PLR0913, PLR0917  (the parts of a commit)
-    repository: pygit2.Repository,
-    tree: str,
-    parents: Sequence[str],
-    message: str,
-    author: Person,
-    at: int,
-) -> str:
-    oid = repository.create_commit(
-        None,
-        pygit2.Signature(author.name, author.email, at, 0, "utf-8"),
-        pygit2.Signature(COMMITTER.name, COMMITTER.email, at, 0, "utf-8"),
-        message,
-        pygit2.Oid(hex=tree),
-        [pygit2.Oid(hex=parent) for parent in parents],
-    )
-    return str(oid)

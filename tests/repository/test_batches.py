@@ -29,7 +29,7 @@ class Gate(LocalUpstream):
         self.at: list[float] = []
         self.open = asyncio.Event()
         self.open.set()
-        self.refuses: Callable[[Move], bool] = lambda move: False
+        self.refuses: Callable[[Move], bool] = lambda _: False
         self.trouble: list[RepositoryUnavailable] = []
         self.lands_all_the_same = False
 
@@ -89,7 +89,7 @@ class Setting:
         return tasks
 
     async def until_pushing(self, count: int) -> None:
-        while len(self.gate.pushes) < count:
+        while len(self.gate.pushes) < count:  # noqa: ASYNC110  (the writer's own loop adds to it)
             await asyncio.sleep(0.001)
 
     async def subjects(self, branch: str = "main") -> list[str]:
