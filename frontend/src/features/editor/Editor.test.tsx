@@ -1,5 +1,5 @@
 // @vitest-environment jsdom
-import { fireEvent, screen, waitFor, within } from "@testing-library/react";
+import { act, fireEvent, screen, waitFor, within } from "@testing-library/react";
 import { beforeEach, expect, it, vi } from "vitest";
 import { useLocation } from "wouter";
 import type { App, DeployStatus } from "../../api/types";
@@ -118,6 +118,27 @@ it("the next one changes the same app, based on the commit it was begun from", a
     files: { "user_code.py": "app = 2\n" },
     base_commit: "c1",
   });
+});
+
+it("what was typed the moment before is deployed, and two presses are one", async () => {
+  const sent = platform({
+    "POST /api/apps/validate": valid,
+    "PUT /api/apps/shop-1": { status: 202, body: { ...app, commit: "c2" } },
+    "GET /api/apps/shop-1/deploy-status": { body: ended("live") },
+  });
+  edit();
+  const code = await screen.findByLabelText("Code");
+  act(() => {
+    // Within one act nothing is drawn in between.
+    fireEvent.change(code, { target: { value: "app = 9\n" } });
+    fireEvent.keyDown(window, { key: "Enter", ctrlKey: true });
+    fireEvent.keyDown(window, { key: "Enter", ctrlKey: true });
+  });
+  await screen.findByText("Live.");
+  const puts = sent.filter(({ method }) => method === "PUT");
+  expect(puts.map(({ body }) => (body as typeof content).files)).toEqual([
+    { "user_code.py": "app = 9\n" },
+  ]);
 });
 
 it("a refused deploy lists its problems, keeps the draft and leads to the line", async () => {

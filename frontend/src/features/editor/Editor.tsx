@@ -1,5 +1,5 @@
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useEffectEvent, useReducer, useState } from "react";
+import { lazy, Suspense, useEffect, useEffectEvent, useState } from "react";
 import { useLocation } from "wouter";
 import type { Version } from "../../api/errors";
 import { metaQuery, statusQuery } from "../../api/queries";
@@ -21,7 +21,8 @@ import { Tabs } from "./Tabs";
 import { useDeploy } from "./useDeploy";
 import { useDraft } from "./useDraft";
 import { useValidation } from "./useValidation";
-import { changedPaths, isDirty, isStale, reduce, type Workspace } from "./workspace";
+import { useWorkspace } from "./useWorkspace";
+import { changedPaths, isDirty, isStale, type Workspace } from "./workspace";
 
 // Asked for as soon as this page is, and shown when it has come.
 const code = import("./CodeEditor");
@@ -29,7 +30,7 @@ const CodeEditor = lazy(() => code);
 
 export function Editor(initial: DraftKey & { workspace: Workspace; app: App | undefined }) {
   const { kind, id, userId } = initial;
-  const [workspace, dispatch] = useReducer(reduce, initial.workspace);
+  const { workspace, dispatch, latest } = useWorkspace(initial.workspace);
   const { content, base, active } = workspace;
   const [panel, setPanel] = useState<PanelName>();
   const [dialog, setDialog] = useState<OpenDialog>();
@@ -39,11 +40,11 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
 
   const { data: meta } = useQuery(metaQuery);
   const { checked, show } = useValidation(content);
-  const draft = useDraft({ userId, kind, id }, workspace);
+  const draft = useDraft({ userId, kind, id }, workspace, latest);
   const { app, progress, deploy, restart } = useDeploy({
     app: initial.app,
     draftId: id,
-    workspace,
+    latest,
     dispatch,
     onRefused(diagnostics) {
       show(diagnostics);

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { answer, http } from "../../api/client";
 import {
@@ -18,7 +18,8 @@ import { type Action, type Content, sameContent, type Workspace } from "./worksp
 interface Options {
   app: App | undefined;
   draftId: string;
-  workspace: Workspace;
+  /** The workspace as it is when it is asked for. */
+  latest: () => Workspace;
   dispatch: (action: Action) => void;
   onRefused: (diagnostics: readonly Diagnostic[]) => void;
   onStale: (current: Version) => void;
@@ -32,10 +33,12 @@ export function useDeploy(options: Options): {
   deploy: (over?: string) => Promise<void>;
   restart: () => Promise<void>;
 } {
-  const { draftId, workspace, dispatch, onRefused, onStale } = options;
+  const { draftId, latest, dispatch, onRefused, onStale } = options;
   const [app, setApp] = useState(options.app);
   const control = useProgress(app?.app_id);
   const { progress, begin, accepted, refused } = control;
+  // Two presses before the button is drawn as busy are one.
+  const sending = useRef(false);
   const queries = useQueryClient();
   const [, navigate] = useLocation();
 
@@ -49,12 +52,13 @@ export function useDeploy(options: Options): {
   }
 
   async function deploy(over?: string): Promise<void> {
-    if (progress.phase === "sending") return;
-    const sent = workspace.content;
+    if (sending.current) return;
+    sending.current = true;
+    const { content: sent, basedOn } = latest();
     begin("deploy");
     try {
       const taken = app
-        ? await update(app.app_id, sent, over ?? workspace.basedOn)
+        ? await update(app.app_id, sent, over ?? basedOn)
         : await firstDeploy(draftId, sent);
       const { commit, name, entrypoint } = taken;
       dispatch({ type: "deployed", base: { ...sent, name, entrypoint, commit } });
@@ -67,11 +71,14 @@ export function useDeploy(options: Options): {
       accepted(taken.app_id);
     } catch (thrown) {
       refuse(thrown);
+    } finally {
+      sending.current = false;
     }
   }
 
   async function restart(): Promise<void> {
-    if (!app || progress.phase === "sending") return;
+    if (!app || sending.current) return;
+    sending.current = true;
     const params = { path: { app_id: app.app_id } };
     begin("restart");
     try {
@@ -82,6 +89,8 @@ export function useDeploy(options: Options): {
       const error: ApiError = toApiError(thrown);
       toast(error.message, "danger");
       refused(error);
+    } finally {
+      sending.current = false;
     }
   }
 

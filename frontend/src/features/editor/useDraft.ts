@@ -17,31 +17,34 @@ export interface DraftControl {
 }
 
 /** Keeps what is not deployed in this browser, a moment after each change and before the page goes. */
-export function useDraft({ userId, kind, id }: DraftKey, workspace: Workspace): DraftControl {
+export function useDraft(
+  { userId, kind, id }: DraftKey,
+  workspace: Workspace,
+  latest: () => Workspace,
+): DraftControl {
   const [state, setState] = useState<DraftState>(isDirty(workspace) ? "saved" : "none");
   const [elsewhere, setElsewhere] = useState<Draft>();
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  const latest = useRef(workspace);
   const held = elsewhere !== undefined;
 
   const save = useCallback(() => {
     clearTimeout(timer.current);
     timer.current = undefined;
-    const kept = saveDraft({ userId, kind, id }, latest.current, new Date());
+    const kept = saveDraft({ userId, kind, id }, latest(), new Date());
     setState(kept ? "saved" : "full");
-  }, [userId, kind, id]);
+  }, [userId, kind, id, latest]);
 
   const write = useCallback(() => {
     clearTimeout(timer.current);
     timer.current = undefined;
     if (held) return;
-    if (isDirty(latest.current)) return save();
+    if (isDirty(latest())) return save();
     dropDraft({ userId, kind, id });
     setState("none");
-  }, [userId, kind, id, held, save]);
+  }, [userId, kind, id, held, save, latest]);
 
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each change begins a new pause
   useEffect(() => {
-    latest.current = workspace;
     timer.current = setTimeout(write, PAUSE_MS);
     return () => clearTimeout(timer.current);
   }, [workspace, write]);
