@@ -7,6 +7,7 @@ to what they mean, and says what it found in words that help. It never runs any 
 import ast
 import warnings
 from collections.abc import Collection, Iterable, Mapping
+from itertools import islice
 from typing import Final
 
 from api.domain.source_entrypoint import check_entrypoint
@@ -85,7 +86,7 @@ def _check_python(
         import_time = ImportTime(sources, project)
         for facts in parsed:
             source = sources[facts.path]
-            found += Rules(source, facts, project, additional).check()
+            found += islice(Rules(source, facts, project, additional).check(), MAX_DIAGNOSTICS)
             found += import_time.check(facts)
             found += check_warnings(source, facts, project, entrypoint)
             if facts.path == entrypoint:

@@ -38,7 +38,7 @@ def _joined(parts: list[Any], scope: Scope, pieces: "count[int]") -> str | None:
 
 def _named(name: str, scope: Scope, pieces: "count[int]") -> str | None:
     owner, bindings = scope.find(name) or (scope, [])
-    for binding in bindings:
+    for binding in bindings[:_MAX_PIECES]:
         if binding.how == "value":
             text = _text(binding.value, binding.scope or owner, pieces)
             if text is not None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from api.domain.source_application import APPLICATION, UNKNOWN, Found, Kinds, State, here
 from api.domain.source_conditions import always
 from api.domain.source_resolve import Project
-from api.domain.source_scopes import Facts, Scope
+from api.domain.source_scopes import Facts, Scope, absolute_module
 from api.domain.source_text import Diagnostic, Source, whole_file
 
 NAME: Final = "app"
@@ -118,6 +118,8 @@ class _Module:
     def final(self, name: str) -> State:
         """What `name` may be after the import."""
         self.name = name
+        bindings = self.facts.scope.bindings.get(name, ())
+        self._walrus = any(isinstance(binding.node, ast.NamedExpr) for binding in bindings)
         return self._run(self.facts.tree.body, frozenset({Found("unbound")}), self.facts.scope)
 
     # Statements --------------------------------------------------------------------------
@@ -212,27 +214,21 @@ class _Module:
         return self._run(node.finalbody, ends, scope)
 
     def _import(self, node: Any, state: State, _: Scope) -> State:
+        module = absolute_module(self.facts, node) if isinstance(node, ast.ImportFrom) else None
         for alias in node.names:
             if isinstance(node, ast.Import):
                 if (alias.asname or alias.name.partition(".")[0]) == self.name:
                     state = frozenset({Found("other", f"the module `{alias.name}`", alias)})
+            elif alias.name == "*":
+                state = self._star(module or "", node) or state
             elif (alias.asname or alias.name) == self.name:
-                bindings = self.facts.scope.bindings.get(self.name, ())
-                for binding in bindings:
-                    if binding.node is alias:
-                        state = self.kinds.member(binding.value[0], binding.value[1], alias)
-        if isinstance(node, ast.ImportFrom) and node.names[0].name == "*":
-            state = self._star(node, state)
+                state = self.kinds.member(module, alias.name, alias)
         return state
 
-    def _star(self, node: ast.ImportFrom, state: State) -> State:
-        for module in self.facts.stars:
-            if (facts := self.project.facts.get(module)) is not None:
-                found = self._elsewhere(facts, self.name)
-                bound = {one for one in found if one.kind != "unbound"}
-                if bound and _ends_with(module, node):
-                    state = here(frozenset(bound), node, module)
-        return state
+    def _star(self, module: str, node: ast.ImportFrom) -> State:
+        facts = self.project.facts.get(module)
+        found = self._elsewhere(facts, self.name) if facts is not None else frozenset()
+        return here(frozenset(one for one in found if one.kind != "unbound"), node, module)
 
     def _target(self, target: Any, value: ast.expr, state: State, scope: Scope) -> State:
         if isinstance(target, ast.Name):
@@ -248,20 +244,13 @@ class _Module:
         return state
 
     def _walruses(self, node: ast.stmt, state: State, scope: Scope) -> State:
-        bindings = self.facts.scope.bindings.get(self.name, ())
-        if not any(isinstance(binding.node, ast.NamedExpr) for binding in bindings):
-            return state
-        if isinstance(node, _DEFINITIONS):
+        if not self._walrus or isinstance(node, _DEFINITIONS):
             return state
         for part in _expressions(node):
             for inner in ast.walk(part):
                 if isinstance(inner, ast.NamedExpr) and inner.target.id == self.name:
                     state = self.kinds.of(inner.value, scope, node=inner)
         return state
-
-
-def _ends_with(module: str, node: ast.ImportFrom) -> bool:
-    return not node.module or module == node.module or module.endswith(f".{node.module}")
 
 
 def _names(target: ast.AST) -> set[str]:

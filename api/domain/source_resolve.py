@@ -216,7 +216,7 @@ class Project:
         if found & _DEPENDENCY:
             given = (self.resolve(argument, scope) for argument in node.args[:1])
             found |= union(self._result(one) for one in union(given) if isinstance(one, Scope))
-        if self._spread.passes(node):  # whatever is called may hand out what it was given
+        if node in self._spread.passing:  # whatever is called may hand out what it was given
             arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
             if isinstance(node.func, ast.Attribute):
                 arguments.append(node.func.value)
@@ -239,6 +239,7 @@ class Project:
         ):
             found |= {Instance(outside)}
         if binding.node.arg in self._spread.names:
+            self._steps += len(self._spread.calls)
             for call, scope in self._spread.calls:
                 given = [*call.args, *(keyword.value for keyword in call.keywords)]
                 if any(owner in self.resolve(value, scope) for value in (call.func, *given)):

@@ -27,6 +27,9 @@ class Rules:
         self.project = project
         self.additional = additional
         self.refusals = Refusals(source, additional)
+        self._statements: dict[Scope, dict[Any, ast.stmt]] = {}
+        self._known_sure: dict[tuple[Scope, str], list[tuple[Binding, ast.stmt]]] = {}
+        self._looked = 0
 
     def check(self) -> Iterator[Diagnostic]:
         """Everything that is refused in this file."""
@@ -132,6 +135,7 @@ class Rules:
     # Built-in functions ------------------------------------------------------------------
 
     def _builtins(self) -> Iterator[Diagnostic]:
+        harmless: set[str] = set()  # names that no star import makes a way out
         for node, scope in (*self.facts.loads, *self.facts.bases):
             name = node.id
             if name in source_names.BUILTINS:
@@ -142,10 +146,16 @@ class Rules:
                         f"`{name}` is not available here.",
                         source_names.BUILTINS[name],
                     )
-            elif self.facts.stars and scope.find(name) is None:
-                for module in self.facts.stars:
-                    if module not in self.project.modules:
-                        yield from self.refusals.reach(node, module, name)
+            elif self.facts.stars and name not in harmless and scope.find(name) is None:
+                found = list(self._from_stars(node))
+                yield from found
+                if not found:
+                    harmless.add(name)
+
+    def _from_stars(self, node: ast.Name) -> Iterator[Diagnostic]:
+        for module in self.facts.stars:
+            if module not in self.project.modules:
+                yield from self.refusals.reach(node, module, node.id)
 
     def means_builtin(self, node: ast.Name, scope: Scope) -> bool:
         """Whether the name may be the built-in function, for all that is bound where it stands."""
@@ -155,30 +165,51 @@ class Rules:
         owner, bindings = found
         if owner.kind in ("function", "comprehension"):
             return False
-        if any(binding.how == "deleted" for binding in bindings):
-            return True
-        return not any(self._bound_before(binding, owner, node, scope) for binding in bindings)
+        return not any(
+            self._before(binding, statement, owner, node, scope)
+            for binding, statement in self._sure(owner, node.id, bindings)
+        )
 
-    def _bound_before(self, binding: Binding, owner: Scope, use: ast.Name, scope: Scope) -> bool:
-        """Whether a module or class binds the name for certain before it is used."""
-        for statement in owner.node.body:
-            if statement is not binding.node and binding.node not in getattr(
-                statement, "names", ()
-            ):
-                continue
-            if not isinstance(statement, _BINDS_ALWAYS) or binding.how == "unknown":
-                return False
-            end = (statement.end_lineno, statement.end_col_offset)
-            if isinstance(statement, ast.With):
-                end = (statement.body[0].lineno, statement.body[0].col_offset)
-            start = (statement.lineno, statement.col_offset)
-            here = (use.lineno, use.col_offset)
-            if end <= here:
-                return True
-            if binding.how in ("function", "class") and start <= here and scope is not owner:
-                return True
-            return self._called_later(scope, owner, start)
-        return False
+    def _sure(
+        self, owner: Scope, name: str, bindings: list[Binding]
+    ) -> list[tuple[Binding, ast.stmt]]:
+        """The bindings of a name that a module or class makes for certain, with their statements.
+
+        None when it is also deleted somewhere. Only the first few count: they come first.
+        """
+        if (owner, name) not in self._known_sure:
+            if owner not in self._statements:
+                self._statements[owner] = {
+                    part: statement
+                    for statement in owner.node.body
+                    if isinstance(statement, _BINDS_ALWAYS)
+                    for part in (statement, *getattr(statement, "names", ()))
+                }
+            statements = self._statements[owner]
+            sure = [
+                (binding, statements[binding.node])
+                for binding in bindings
+                if binding.how != "unknown" and binding.node in statements
+            ]
+            if any(binding.how == "deleted" for binding in bindings):
+                sure = []
+            self._known_sure[owner, name] = sure[:_COMPARED]
+        return self._known_sure[owner, name]
+
+    def _before(
+        self, binding: Binding, statement: ast.stmt, owner: Scope, use: ast.Name, scope: Scope
+    ) -> bool:
+        """Whether a statement binds the name before it is used."""
+        end = (statement.end_lineno or 0, statement.end_col_offset or 0)
+        if isinstance(statement, ast.With):
+            end = (statement.body[0].lineno, statement.body[0].col_offset)
+        start = (statement.lineno, statement.col_offset)
+        here = (use.lineno, use.col_offset)
+        if end <= here:
+            return True
+        if binding.how in ("function", "class") and start <= here and scope is not owner:
+            return True
+        return self._called_later(scope, owner, start)
 
     def _called_later(self, scope: Scope, owner: Scope, start: tuple[int, int]) -> bool:
         """Whether the function around a use is named nowhere before the binding further down."""
@@ -190,6 +221,9 @@ class Rules:
             return False
         if outermost.kind == "class" and scope is outermost:
             return False
+        self._looked += 1
+        if self._looked > _COMPARED:
+            return False
         end = (outermost.node.end_lineno, outermost.node.end_col_offset)
         return not any(
             node.id == name and end < (node.lineno, node.col_offset) < start
@@ -197,6 +231,7 @@ class Rules:
         )
 
 
+_COMPARED: Final = 50  # bindings of one name; and uses before their binding in one file
 _BINDS_ALWAYS: Final = (
     ast.Assign,
     ast.AnnAssign,

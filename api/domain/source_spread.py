@@ -22,10 +22,7 @@ class Spread:
 
     names: frozenset[str] = frozenset()
     calls: tuple[tuple[ast.Call, Scope], ...] = ()
-
-    def passes(self, call: ast.Call) -> bool:
-        """Whether this call is given a module."""
-        return any(call is one for one, _ in self.calls)
+    passing: frozenset[ast.Call] = frozenset()
 
 
 def spread(files: Iterable[Facts], modules: Mapping[str, frozenset[str]]) -> Spread:
@@ -45,7 +42,7 @@ def spread(files: Iterable[Facts], modules: Mapping[str, frozenset[str]]) -> Spr
         if found == names:
             break
         names = frozenset(found)
-    return Spread(names, tuple(calls))
+    return Spread(names, tuple(calls), frozenset(call for call, _ in calls))
 
 
 class _Places:

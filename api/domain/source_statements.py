@@ -8,6 +8,8 @@ from api.domain import source_expressions
 from api.domain.source_scopes import Binding, Facts, FunctionNode, Scope, absolute_module
 from api.domain.source_walk import Handler, Walk
 
+MAX_STARS: Final = 100  # more than there are modules to import everything from
+
 
 def collect(path: str, module: str, tree: ast.Module) -> Facts:
     """Walk the tree once; raise TooDeep when scopes nest beyond the limits."""
@@ -122,7 +124,8 @@ def _import_from(walk: Walk, node: ast.ImportFrom) -> None:
     module = absolute_module(facts, node)
     for alias in node.names:
         if alias.name == "*":
-            facts.stars.append(module or "")
+            if len(facts.stars) < MAX_STARS and module not in facts.stars:
+                facts.stars.append(module or "")
         else:
             member = Binding("member", alias, (module, alias.name))
             walk.bind(alias.asname or alias.name, member)

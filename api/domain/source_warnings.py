@@ -35,7 +35,7 @@ _KNOWN: Final = frozenset(dir(builtins)) | frozenset(
     ]
 )
 _HELPED: Final = 10  # names that are compared with known ones: it takes time
-_COMPARED: Final = 300  # routes that each route is compared with
+_COMPARED: Final = 300  # routes or names that another one is compared with
 _METHODS: Final = frozenset(
     ["get", "post", "put", "delete", "patch", "options", "head", "trace", "websocket"]
 )
@@ -66,12 +66,16 @@ def _unknown_names(source: Source, facts: Facts, project: Project) -> Iterator[D
         if project.gives_by_star(name, facts):
             continue
         told.add(name)
-        alike = [known for known in (*facts.scope.bindings, *_KNOWN) if known[0] == name[0]]
-        near = difflib.get_close_matches(name, alike, 1, 0.8) if len(told) <= _HELPED else []
+        near = _alike(name, facts) if len(told) <= _HELPED else []
         hint = f"Did you mean `{near[0]}`?" if near else "Define or import it first."
         yield source.at(
             node, "unknown_name", f"`{name}` is defined nowhere.", hint, severity="warning"
         )
+
+
+def _alike(name: str, facts: Facts) -> list[str]:
+    known = [one for one in (*facts.scope.bindings, *_KNOWN) if one[0] == name[0]]
+    return difflib.get_close_matches(name, known[:_COMPARED], 1, 0.8)
 
 
 def _unknown_members(source: Source, facts: Facts, project: Project) -> Iterator[Diagnostic]:
@@ -166,9 +170,13 @@ def _routes(facts: Facts) -> Iterator[_Route]:
                     given = keyword.value
             if not isinstance(given, ast.Constant) or not isinstance(given.value, str):
                 continue
-            # One parameter a segment: patterns with more could take for ever to match.
-            if all(segment.count("{") <= 1 for segment in given.value.split("/")):
+            if _is_simple(given.value):
                 yield _Route(owner.id, method, given.value, decorator)
+
+
+def _is_simple(path: str) -> bool:
+    """Whether matching takes no longer than the path is: one parameter a segment, one `:path`."""
+    return path.count(":path}") <= 1 and all(part.count("{") <= 1 for part in path.split("/"))
 
 
 def _shadowed_routes(source: Source, facts: Facts) -> Iterator[Diagnostic]:

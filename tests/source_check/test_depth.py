@@ -74,3 +74,38 @@ def test_what_nests_too_deeply_is_refused_cleanly(name: str) -> None:
 def test_code_beyond_the_limit_is_refused_before_it_is_parsed() -> None:
     (found,) = check({"user_code.py": DEEP["statements"].encode()})
     assert found.code == "too_much_code"
+
+
+MANY = {
+    "bindings of a built-in": "open=open;" * 12_000,
+    "uses before the binding": "def f():\n" + " open\n" * 10_000 + "def g(): f\nopen = 1\n",
+    "names bound to each other": "".join(f"a{n}=a{n + 1} or a{n + 1}\n" for n in range(3000))
+    + "app = a0\n",
+    "a name bound to itself": "x = x\n" * 10_000 + "y = x\n",
+    "text joined from names": "".join(f"a{n}=a{n + 1}+a{n + 1}\n" for n in range(3000))
+    + "getattr(x, a0)\n" * 1000,
+    "routes": "".join(f"@app.get('/{{a}}/{n}')\ndef f{n}(): 1\n" for n in range(3000)),
+    "routes of many parameters": "".join(
+        f"@app.get('/{'{a}' * 30}x{n}')\ndef f{n}(): 1\n" for n in range(500)
+    ),
+    "classes in diamonds": "class A0: pass\nclass B0: pass\n"
+    + "".join(
+        f"class A{n + 1}(A{n}, B{n}): x=1\nclass B{n + 1}(A{n}, B{n}): x=1\n" for n in range(800)
+    )
+    + "app = A800()\nA800.os\n",
+    "imports of app": "from other import app\n" * 10_000,
+    "star imports": "".join(f"from m{n} import *\n" for n in range(8000)) + "x\n" * 1000,
+    "unknown names": "".join(f"aaaa{n}\nbbbb{n}=1\n" for n in range(8000)),
+    "globals in functions": "".join(
+        f"def f{n}():\n global app\n f{n + 1}()\n f{n + 1}()\n" for n in range(1000)
+    )
+    + "f0()\n",
+    "modules given to many": "import asyncio\n"
+    + "".join(f"def f{n}(m): m.sys\nf{n}(asyncio)\n" for n in range(2000)),
+}
+
+
+@pytest.mark.parametrize("name", MANY)
+def test_the_time_grows_with_the_length_and_not_faster(name: str) -> None:
+    # A combinatorial step would not come back at all; the helper's limit is another test's.
+    assert check({"user_code.py": MANY[name].encode()}) != []
