@@ -12,7 +12,7 @@ import typer
 import uvicorn
 from pydantic import BaseModel
 
-from api import admin_commands
+from api import admin_commands, history_commands
 from api.errors import Unavailable
 from api.init_repo import init_repo
 from api.log import configure_logging
@@ -40,6 +40,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(admin_commands.app, name="admin")
+app.add_typer(history_commands.audit, name="audit")
+app.command()(history_commands.reindex)
 
 
 class Addresses(BaseModel):

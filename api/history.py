@@ -89,6 +89,10 @@ class History:
         """The newest commits that touch the app, newest first."""
         return await self._index.newest(ref, limit)
 
+    def as_of(self, commit: str) -> "History":
+        """History as it was when a commit was the newest, for what was decided then."""
+        return _HistoryThen(self._repo, self._index, commit)
+
     async def page(self, ref: AppRef, before: str | None, limit: int) -> Page:
         """Entries older than the commit `before`; raises NotFound for no app of this tenant."""
         await self._catch_up()
@@ -236,6 +240,16 @@ class History:
         while len(self._changes) > _KEPT_CHANGES:
             self._changes.popitem(last=False)
         return answer
+
+
+class _HistoryThen(History):
+    def __init__(self, repo: GitopsRepo, index: CommitIndex, until: str) -> None:
+        super().__init__(repo, index)
+        self._until = until
+
+    async def newest(self, ref: AppRef, limit: int = 1) -> list[AppCommit]:
+        """The newest commits of that time that touch the app, newest first."""
+        return await self._index.newest(ref, limit, until=self._until)
 
 
 def _unknown_cursor(before: str) -> InvalidRequest:

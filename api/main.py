@@ -12,6 +12,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
 from api.accounts import Accounts
+from api.audit import Audit, Known
 from api.checking import IntentCheck
 from api.clients import commit_index, sqlite_store
 from api.clients.cluster import Cluster
@@ -37,6 +38,7 @@ from api.init_repo import init_repo
 from api.intents import Intents
 from api.local.cluster import LocalCluster
 from api.publishing import Publisher
+from api.recomposition import Recomposition
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
 from api.routes import apps, auth, packages, pages, platform
@@ -102,11 +104,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     await cluster.start()
     stack.push_async_callback(cluster.close)
     templates = await asyncio.to_thread(Templates.load)
-    rendering = RenderSettings(
-        runner_image=settings.runner_image,
-        max_apps=settings.max_apps_per_user,
-        trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
-    )
+    rendering = _rendering(settings)
     check = IntentCheck(sources, kustomize, templates, rendering)
     repo, intents, history = records.repo, records.intents, records.history
     composer = Composer(repo, intents, history, check, cluster.live, templates, rendering)
@@ -135,6 +133,31 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         metrics=metrics,
         checks=checks,
     )
+
+
+def _rendering(settings: Settings) -> RenderSettings:
+    return RenderSettings(
+        runner_image=settings.runner_image,
+        max_apps=settings.max_apps_per_user,
+        trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
+    )
+
+
+@asynccontextmanager
+async def open_audit(settings: Settings, known: Known) -> AsyncIterator[Audit]:
+    """What looks at the history again: all that composes a publish commit, and no cluster."""
+    async with AsyncExitStack() as stack:
+        records = await stack.enter_async_context(open_records(settings))
+        await records.upstream.refresh()
+        sources = SourceChecker()
+        await sources.start()
+        stack.push_async_callback(sources.close)
+        templates = await asyncio.to_thread(Templates.load)
+        rendering = _rendering(settings)
+        check = IntentCheck(sources, Kustomize(), templates, rendering)
+        repo, intents = records.repo, records.intents
+        again = Recomposition(repo, intents, records.history, check, templates, rendering)
+        yield Audit(repo, intents, again, known)
 
 
 @asynccontextmanager

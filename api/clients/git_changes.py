@@ -10,6 +10,7 @@ import pygit2
 
 from api.clients import git_trees
 from api.domain.names import AppRef, shard_of
+from api.domain.repo_layout import SHARD_DIGITS
 
 #: Files told of one commit; the rest is counted.
 MAX_FILES: Final = 100
@@ -17,7 +18,6 @@ MAX_FILES: Final = 100
 MAX_TEXT_BYTES: Final = 256 * 1024
 #: All texts of an answer together.
 MAX_TOTAL_BYTES: Final = 4 * 1024 * 1024
-_SHARD_DIGITS: Final = (2, 3)
 _STATUSES: Final[Mapping[str, "Status"]] = {"A": "added", "D": "deleted"}
 
 Status = Literal["added", "modified", "deleted"]
@@ -90,7 +90,7 @@ class _Compared:
 
 def folder(repository: pygit2.Repository, commit: str, ref: AppRef) -> pygit2.Tree | None:
     """An app's folder at a commit, in whichever number of shards it stands."""
-    for digits in _SHARD_DIGITS:
+    for digits in SHARD_DIGITS:
         path = f"apps/{shard_of(ref.user_id, digits)}/{ref.user_id}/{ref.app_id}"
         entry = git_trees.entry(repository, commit, path)
         found = repository[entry.id] if entry and entry.kind == "folder" else None
@@ -198,7 +198,7 @@ def _blob(repository: pygit2.Repository, blob_id: pygit2.Oid | None) -> pygit2.B
 
 
 def _size(repository: pygit2.Repository, blob_id: pygit2.Oid) -> int:
-    size, _ = repository.odb.read_header(blob_id)
+    _, size = repository.odb.read_header(blob_id)
     return size
 
 

@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 import pygit2
 from pygit2.enums import SortMode
 
-from api.clients import git_trees
+from api.clients import git_changes, git_trees
 from api.domain.authorship import Authorship, authorship, by_platform
 from api.domain.commit_message import Person
 from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import NOT_APPS
+from api.domain.repo_layout import SHARD_DIGITS
 
 _APP_DEPTH = 3  # apps/<shard>/<user>/<app>/…
 
@@ -56,7 +57,7 @@ def line(repository: pygit2.Repository, tip: str, limit: int) -> list[Link]:
     found: list[Link] = []
     at: str | None = tip
     while at is not None and len(found) < limit:
-        before = _before(repository, _commit(repository, at))
+        before = _before(repository, find_commit(repository, at))
         found.append(Link(at, before))
         at = before
     return found
@@ -81,7 +82,7 @@ def touched(repository: pygit2.Repository, before: str | None, after: str) -> To
     apps: set[AppRef] = set()
     users: set[str] = set()
     for delta in diff.deltas if diff else ():
-        shard, *rest = _text(delta.new_file.raw_path).split("/", _APP_DEPTH)
+        shard, *rest = git_trees.shown_path(delta.new_file.raw_path).split("/", _APP_DEPTH)
         if len(rest) < _APP_DEPTH - 1 or not is_id(rest[0]) or not _fits(shard, rest[0]):
             continue
         users.add(rest[0])
@@ -103,7 +104,8 @@ def signature(found: pygit2.Signature) -> Person:
     )
 
 
-def _commit(repository: pygit2.Repository, commit_id: str) -> pygit2.Commit:
+def find_commit(repository: pygit2.Repository, commit_id: str) -> pygit2.Commit:
+    """A commit by its id; raises GitError or KeyError for anything else."""
     found = repository[commit_id]
     if not isinstance(found, pygit2.Commit):
         raise pygit2.GitError(f"{commit_id} is not a commit")
@@ -133,7 +135,7 @@ def _platform_was_there(
 
 
 def _landed_with(repository: pygit2.Repository, link: Link) -> Iterator[Landed]:
-    tip = _commit(repository, link.id)
+    tip = find_commit(repository, link.id)
     at = commit_time(tip)
     if len(tip.parent_ids) <= 1:
         yield _entry(tip, link.before, at, touched(repository, link.before, link.id))
@@ -192,27 +194,14 @@ def _entry(
 
 
 def _apps_tree(repository: pygit2.Repository, commit: str) -> pygit2.Tree | None:
-    found = git_trees.find(_commit(repository, commit).tree, "apps")
+    found = git_trees.find(find_commit(repository, commit).tree, "apps")
     return found if isinstance(found, pygit2.Tree) else None
 
 
-def _folder(repository: pygit2.Repository, commit: str, ref: AppRef) -> frozenset[str]:
-    """The object ids of an app's folder, in whichever number of shards it stands."""
-    found = (
-        git_trees.entry(
-            repository, commit, f"apps/{shard_of(ref.user_id, digits)}/{ref.user_id}/{ref.app_id}"
-        )
-        for digits in _DIGITS
-    )
-    return frozenset(entry.id for entry in found if entry)
+def _folder(repository: pygit2.Repository, commit: str, ref: AppRef) -> str | None:
+    tree = git_changes.folder(repository, commit, ref)
+    return str(tree.id) if tree is not None else None
 
 
 def _fits(shard: str, user_id: str) -> bool:
-    return len(shard) in _DIGITS and shard_of(user_id, len(shard)) == shard
-
-
-def _text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace")
-
-
-_DIGITS = (2, 3)
+    return len(shard) in SHARD_DIGITS and shard_of(user_id, len(shard)) == shard

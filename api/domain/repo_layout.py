@@ -21,6 +21,8 @@ MAX_ENV: Final = 50
 MAX_ENV_VALUE: Final = 4096
 MAX_SETTINGS_BYTES: Final = 300_000
 
+#: How many hex digits a shard's name may have, in any installation.
+SHARD_DIGITS: Final = (2, 3)
 #: The parts of an app's folder that go from `main` to its shard branch.
 ENTRIES: Final = ("app.yaml", "code", "overlay", "secrets")
 EMPTY_OVERLAY: Final = b"""\
