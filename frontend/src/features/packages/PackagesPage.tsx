@@ -7,6 +7,7 @@ import { Page } from "../../app/Page";
 import { PageLoading } from "../../app/PageLoading";
 import { Field } from "../../ui/Field";
 import { ErrorNotice } from "../../ui/Notice";
+import { Prose } from "../../ui/Prose";
 import styles from "./packages.module.css";
 
 export function PackagesPage() {
@@ -77,7 +78,9 @@ function PackageTable({ title, rows }: { title: string; rows: Package[] }) {
                   <code>{module}</code>
                 </th>
                 {versions ? <td className={styles.version}>{version}</td> : null}
-                <td>{reason}</td>
+                <td>
+                  <Prose text={reason} />
+                </td>
               </tr>
             ))}
           </tbody>
