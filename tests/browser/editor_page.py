@@ -29,8 +29,12 @@ class EditorPage:
     def begin(self, starter: str) -> None:
         """Open a starter from the empty dashboard."""
         self.page.get_by_role("button", name=starter).click()
+        self.expect_ready()
+
+    def expect_ready(self) -> None:
+        """The code is there and was checked."""
         self.code.wait_for(state="attached")
-        expect(self.page.get_by_role("button", name="No problems")).to_be_visible()
+        expect(self.page.get_by_role("button", name="No problems")).to_be_visible(timeout=20_000)
 
     @property
     def code(self):

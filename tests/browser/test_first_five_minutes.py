@@ -105,7 +105,8 @@ def open_link(page: Page, name: str) -> Page:
 
 def assert_git_tells_the_story(product: Product, url: str) -> None:
     user_id, app_id = re.search(r"/user/([^/]+)/app/([^/]+)/", url).groups()
-    log = product.git("log", "--reverse", "--format=%an|%s", "main", "--", f"apps/*/{user_id}")
+    folder = f"apps/{shard_of(user_id, 2)}/{user_id}"
+    log = product.git("log", "--reverse", "--format=%an|%s", "main", "--", folder)
     deploy = f"ada|deploy {app_id}: Hello API"
     assert log.splitlines() == [deploy] * 4 + [f"ada|delete {app_id}: Hello API"]
     assert '+    return {"message": "second version"}' in product.git("log", "-p", "main")
@@ -225,7 +226,7 @@ def test_everything_can_be_done_with_the_keyboard(editor: EditorPage, product: P
     page.keyboard.press("Enter")
     tab_to(page, "Hello API")
     page.keyboard.press("Enter")
-    editor.code.wait_for(state="attached")
+    editor.expect_ready()
     tab_to(page, "Code of user_code.py")
     page.keyboard.press("Control+End")
     page.keyboard.type("\n# typed")
