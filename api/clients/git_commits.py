@@ -130,7 +130,7 @@ def write(repository: pygit2.Repository, parts: Parts, signer: Signer | None) ->
     )
     if signer is None:
         return str(repository.create_commit(None, *content))
-    text = str(repository.create_commit_string(*content))
+    text = str(repository.create_commit_string(*content))  # type: ignore[arg-type]  # stubs err
     return str(repository.create_commit_with_signature(text, signer.sign(text.encode())))
 
 

@@ -117,7 +117,7 @@ class LocalUpstream:
                 if fates[move.branch] == "stale":
                     clear_stale_locks(self._path)
                     break
-        except pygit2.GitError as error:
+        except (pygit2.GitError, OSError) as error:
             if not fates:
                 raise RepositoryUnavailable(f"The repository cannot be written: {error}") from error
         return Result({move.branch: fates.get(move.branch, "dropped") for move in moves})
@@ -126,7 +126,8 @@ class LocalUpstream:
 def compare_and_swap(repository: pygit2.Repository, move: Move) -> bool:
     """Move a local branch; libgit2 compares under the reference's lock file, as git does.
 
-    False when somebody else was faster; raises pygit2.GitError when the file cannot be written.
+    False when somebody else was faster or is at it; raises pygit2.GitError or OSError when the
+    file cannot be written.
     """
     name, new = f"refs/heads/{move.branch}", pygit2.Oid(hex=move.new)
     ref = repository.references.get(name)
@@ -139,7 +140,7 @@ def compare_and_swap(repository: pygit2.Repository, move: Move) -> bool:
             ref.set_target(new)
     except pygit2.AlreadyExistsError:
         return False
-    except pygit2.GitError as error:
+    except (pygit2.GitError, OSError) as error:  # a lock that is held is an OSError
         ref = repository.references.get(name)
         if (str(ref.target) if ref else NOTHING) == move.old and "lock" not in str(error):
             raise  # not a race: a full disk, say

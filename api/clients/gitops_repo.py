@@ -31,6 +31,9 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _READERS: Final = 4
+#: Packing removes folders of loose objects that became empty, also in the moment in which libgit2
+#: puts an object there; writing the same objects again makes the folder anew.
+_TRIES: Final = 4
 
 
 @dataclass(frozen=True)
@@ -159,6 +162,12 @@ class GitopsRepo:
             repository = getattr(self._local, "repository", None)
             if repository is None:
                 repository = self._local.repository = pygit2.Repository(str(self.path))
+            for _ in range(_TRIES - 1):
+                try:
+                    return function(repository, *args, **kwargs)
+                except OSError as error:
+                    if "failed to rename lockfile" not in str(error):
+                        raise
             return function(repository, *args, **kwargs)
 
         try:
