@@ -12,6 +12,7 @@ import { PageLoading } from "./PageLoading";
 
 // Monaco comes with it: a chunk that log-in and dashboard never wait for.
 const EditorPage = lazy(() => import("../features/editor/EditorPage"));
+const HistoryPage = lazy(() => import("../features/history/HistoryPage"));
 
 export function App() {
   const { token } = useSession();
@@ -37,6 +38,9 @@ export function App() {
           {({ kind, id }) => (
             <EditorPage kind={kind === "apps" ? "apps" : "drafts"} id={id ?? ""} />
           )}
+        </Route>
+        <Route path={/^\/apps\/(?<id>[a-z0-9-]+)\/history(?:\/(?<commit>[^/]+))?\/?$/}>
+          {({ id, commit }) => <HistoryPage key={id} appId={id ?? ""} commit={commit} />}
         </Route>
         <Route path="/packages" component={PackagesPage} />
         <Route path="/account" component={AccountPage} />

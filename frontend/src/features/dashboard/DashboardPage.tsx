@@ -1,12 +1,13 @@
 import { useQuery } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { toApiError } from "../../api/errors";
 import { appsQuery, meQuery, metaQuery } from "../../api/queries";
 import { Page } from "../../app/Page";
 import { PageLoading } from "../../app/PageLoading";
 import { Button } from "../../ui/Button";
 import { ErrorNotice, Notice } from "../../ui/Notice";
+import { useNow } from "../../ui/useNow";
 import { draftedApps, newDrafts } from "../drafts/drafts";
 import { FirstApp } from "../starters/FirstApp";
 import { NewAppDialog } from "../starters/NewAppDialog";
@@ -79,16 +80,4 @@ export function DashboardPage() {
       ) : null}
     </Page>
   );
-}
-
-const MINUTE = 60_000;
-
-/** The time, moving on often enough for "5 minutes ago". */
-function useNow(): number {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), MINUTE / 2);
-    return () => clearInterval(timer);
-  }, []);
-  return now;
 }

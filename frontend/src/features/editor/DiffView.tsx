@@ -5,8 +5,22 @@ import { FONT, monaco, themeName } from "./monaco";
 import { languageOf } from "./paths";
 import type { Difference } from "./workspace";
 
+const CONFLICT = ["as the app has it now", "in your draft"] as const;
+
 /** Two versions of one file side by side; one below the other where there is no room. */
-export function DiffView({ difference }: { difference: Difference }) {
+export function DiffView({
+  difference,
+  sides = CONFLICT,
+  inlineBelow = 620,
+  className = styles.diff,
+}: {
+  difference: Difference;
+  /** What each side is, for those who hear it; keep the array the same between renders. */
+  sides?: readonly [string, string];
+  /** In pixels of the view itself. */
+  inlineBelow?: number;
+  className?: string;
+}) {
   const host = useRef<HTMLDivElement>(null);
   const dark = useIsDark();
 
@@ -22,21 +36,21 @@ export function DiffView({ difference }: { difference: Difference }) {
       minimap: { enabled: false },
       renderOverviewRuler: false,
       scrollBeyondLastLine: false,
-      renderSideBySideInlineBreakpoint: 620,
+      renderSideBySideInlineBreakpoint: inlineBelow,
       hideUnchangedRegions: { enabled: true },
     });
     editor.setModel({ original, modified });
     const { path } = difference;
-    editor.getOriginalEditor().updateOptions({ ariaLabel: `${path} as the app has it now` });
-    editor.getModifiedEditor().updateOptions({ ariaLabel: `${path} in your draft` });
+    editor.getOriginalEditor().updateOptions({ ariaLabel: `${path} ${sides[0]}` });
+    editor.getModifiedEditor().updateOptions({ ariaLabel: `${path} ${sides[1]}` });
     return () => {
       editor.dispose();
       original.dispose();
       modified.dispose();
     };
-  }, [difference]);
+  }, [difference, sides, inlineBelow]);
 
   useEffect(() => monaco.editor.setTheme(themeName(dark)), [dark]);
 
-  return <div ref={host} className={styles.diff} />;
+  return <div ref={host} className={className} />;
 }

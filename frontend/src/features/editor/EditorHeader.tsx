@@ -4,6 +4,7 @@ import {
   Download,
   Ellipsis,
   ExternalLink,
+  History,
   Rocket,
   RotateCw,
   Save,
@@ -12,6 +13,7 @@ import {
   Undo2,
 } from "lucide-react";
 import { useState } from "react";
+import { Link } from "wouter";
 import { toApiError } from "../../api/errors";
 import type { AppState } from "../../api/types";
 import { Brand } from "../../app/Brand";
@@ -126,6 +128,18 @@ export function EditorHeader({
         >
           Settings
         </Button>
+        {appId ? (
+          <Link href={`/apps/${appId}/history`} asChild>
+            <ButtonLink
+              look="quiet"
+              aria-label="History"
+              title="What changed, when and by whom"
+              icon={<History aria-hidden />}
+            >
+              <span className={styles.wide}>History</span>
+            </ButtonLink>
+          </Link>
+        ) : null}
         {url ? <Addresses url={url} /> : null}
         <Button
           look="primary"
