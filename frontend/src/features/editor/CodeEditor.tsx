@@ -2,6 +2,7 @@ import { useEffect, useEffectEvent, useRef } from "react";
 import type { Diagnostic } from "../../api/types";
 import { APPLE } from "../../app/platform";
 import { useIsDark } from "../../app/theme";
+import { Echoes } from "./echoes";
 import styles from "./editor.module.css";
 import { markersOf, utf16Column } from "./markers";
 import { FONT, monaco, themeName } from "./monaco";
@@ -36,6 +37,7 @@ export default function CodeEditor(props: Props) {
   const models = useRef(new Map<string, monaco.editor.ITextModel>());
   const views = useRef(new Map<string, monaco.editor.ICodeEditorViewState | null>());
   const shown = useRef<string>(undefined);
+  const echoes = useRef(new Echoes());
   const dark = useIsDark();
   const onEdit = useEffectEvent(props.onEdit);
   const onDeploy = useEffectEvent(props.onDeploy);
@@ -76,9 +78,16 @@ export default function CodeEditor(props: Props) {
       const model = known.get(name);
       if (!model) {
         const added = createModel(name, text);
-        added.onDidChangeContent(() => onEdit(name, added.getValue()));
+        added.onDidChangeContent(() => {
+          const typed = added.getValue();
+          echoes.current.sent(name, typed);
+          onEdit(name, typed);
+        });
         known.set(name, added);
-      } else if (model.getValue() !== text) {
+      } else if (
+        !echoes.current.isLate(name, text, model.getValue()) &&
+        model.getValue() !== text
+      ) {
         model.setValue(text);
       }
     }
