@@ -4,25 +4,16 @@ Only the entries of an app go over, as the very objects of `main`; everything el
 rendered. Nothing here writes: the result of a look is a value.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-import yaml
-
 from api.checking import IntentCheck
-from api.clients.git_trees import Edit, Entry, Folder, Same
+from api.clients.git_trees import Edit, Entry
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.intent_check import AppFolder, is_entry, problem
 from api.domain.manifests import (
-    AppSource,
     RenderError,
-    RenderSettings,
-    Serving,
-    Templates,
-    intent_digest,
-    render_app,
-    render_tenant,
 )
 from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import (
@@ -38,30 +29,17 @@ from api.domain.publication import (
 )
 from api.domain.repo_layout import (
     InvalidFile,
-    PlatformFile,
     TenantFile,
     app_folder,
-    dump,
     parse_tenant,
 )
-from api.domain.rollout import LiveVersion
 from api.history import History
 from api.intents import Intents
+from api.rendering import FolderRenderer, Sides, Tips, branch_folder
 
 #: How many refused intents are looked through for the newest one that passes.
 _MAX_OLDER: Final = 50
 _ROOT_FILES: Final = frozenset({"README.md", "quarantine.json"})
-
-
-@dataclass(frozen=True)
-class Tips:
-    """Where both branches stood at one look, and what holds in the whole repository."""
-
-    shard: str
-    main: str
-    tip: str
-    source: str | None  # Source-Commit of the tip; None on the branch's root commit
-    platform: PlatformFile
 
 
 @dataclass(frozen=True)
@@ -75,43 +53,28 @@ class Outcome:
     hold: Hold | None = None
 
 
-@dataclass(frozen=True)
-class _App:
-    """One app as a look finds it on both branches."""
-
-    ref: AppRef
-    tenant: TenantFile
-    intent: Entries
-    accepted: Accepted | None
-    stands: Entry | None
-
-
 class Composer:
     """Compares, checks and renders; its results depend on both branches and nothing else."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  (what a look is made from)
+    def __init__(
         self,
         repo: GitopsRepo,
         intents: Intents,
         history: History,
         check: IntentCheck,
-        live: Callable[[AppRef], Awaitable[LiveVersion | None]],
-        templates: Templates,
-        settings: RenderSettings,
+        renderer: FolderRenderer,
     ) -> None:
         self._repo = repo
         self._intents = intents
         self._history = history
         self._check = check
-        self._live = live
-        self._templates = templates
-        self._settings = settings
+        self._renderer = renderer
 
     async def look(self, tips: Tips) -> list[Outcome]:
         """Compare every app of a shard; `tips.main` must be indexed in history."""
         wanted = await self._repo.outline(tips.main, f"apps/{tips.shard}", depth=3)
         stands = await self._repo.outline(tips.tip, depth=4)
-        found: list[tuple[Outcome, _App | None]] = []
+        found: list[tuple[Outcome, Sides | None]] = []
         for user_id in sorted((wanted.keys() | stands.keys()) - _ROOT_FILES):
             intents = wanted[user_id].children if user_id in wanted else {}
             published = stands[user_id].children if user_id in stands else {}
@@ -126,7 +89,7 @@ class Composer:
         user_id: str,
         intents: Mapping[str, Entry],
         published: Mapping[str, Entry],
-    ) -> list[tuple[Outcome, _App | None]]:
+    ) -> list[tuple[Outcome, Sides | None]]:
         refs = [AppRef(user_id, app_id) for app_id in sorted(_apps(intents) | _apps(published))]
         tenant = await self._tenant(tips.shard, user_id, intents.get("tenant.yaml"))
         if isinstance(tenant, Hold):
@@ -134,7 +97,7 @@ class Composer:
                 (Outcome(ref, stands=ref.app_id in published, hold=tenant), None) for ref in refs
             ]
         apps = [
-            _App(
+            Sides(
                 ref,
                 tenant,
                 _entries(intents.get(ref.app_id)),
@@ -143,24 +106,24 @@ class Composer:
             )
             for ref in refs
         ]
-        found: list[tuple[Outcome, _App | None]] = []
+        found: list[tuple[Outcome, Sides | None]] = []
         for app in apps:
             outcome = await self._app_outcome(tips, app)
             hold = replace(outcome.hold, entries=app.intent) if outcome.hold else None
             found.append((replace(outcome, stands=app.stands is not None, hold=hold), app))
         return found
 
-    async def _settled(self, tips: Tips, outcome: Outcome, app: _App | None) -> Outcome:
+    async def _settled(self, tips: Tips, outcome: Outcome, app: Sides | None) -> Outcome:
         """The shard is written anyway: drop the old code of an app whose new version is live."""
         if outcome.edits is not None or app is None or app.accepted is None or app.stands is None:
             return outcome
-        if "serving" not in app.stands.children or not await self._is_live(app):
+        if "serving" not in app.stands.children or not await self._renderer.is_live(app):
             return outcome
-        last = await self._last(app)
+        last = await self._renderer.last(app)
         if last is None or last.app is None:
             return outcome
         target = Target(last.entries, last.app, patched=False, running=app.accepted.running)
-        return replace(outcome, edits=await self._rendered(tips, app, target, None))
+        return replace(outcome, edits=await self._renderer.folder(tips, app, target, settled=True))
 
     async def _tenant(self, shard: str, user_id: str, entry: Entry | None) -> TenantFile | Hold:
         if not is_id(user_id) or shard_of(user_id, len(shard)) != shard:
@@ -175,9 +138,9 @@ class Composer:
             return _tenant_hold(f"tenant.yaml is of {tenant.user}, not of {user_id}.")
         return tenant
 
-    async def _app_outcome(self, tips: Tips, app: _App) -> Outcome:
+    async def _app_outcome(self, tips: Tips, app: Sides) -> Outcome:
         if not app.intent:
-            removed = {_folder(app.ref): None} if app.stands else None
+            removed = {branch_folder(app.ref): None} if app.stands else None
             return Outcome(app.ref, removed, removes=app.stands is not None)
         if await self._history.owner(app.ref.app_id) not in (None, app.ref.user_id):  # None: new
             message = f"The id {app.ref.app_id} belongs to another tenant."
@@ -187,7 +150,7 @@ class Composer:
             return Outcome(app.ref)
         newest = await self._checked(tips, app.ref, app.intent, tips.main)
         older = () if newest.passed else await self._older(tips, app)
-        last = None if newest.passed else await self._last(app)
+        last = None if newest.passed else await self._renderer.last(app)
         target, hold = decide(newest, older, last, app.tenant)
         if target is None:
             return Outcome(app.ref, hold=hold)
@@ -197,7 +160,7 @@ class Composer:
             unrendered = problem("app.yaml", "render", str(error), "Change the value it names.")
             return Outcome(app.ref, hold=Hold((unrendered,)))
 
-    async def _stands(self, app: _App) -> bool:
+    async def _stands(self, app: Sides) -> bool:
         if app.accepted is None or app.accepted.entries != app.intent or not app.intent.app:
             return False
         settings = await self._intents.file(app.intent)
@@ -218,7 +181,7 @@ class Composer:
         )
         return await self._check.verdict(ref, entries, folder, tips.platform)
 
-    async def _older(self, tips: Tips, app: _App) -> Sequence[Checked]:
+    async def _older(self, tips: Tips, app: Sides) -> Sequence[Checked]:
         """Intents since the last accepted one, newest first, down to the first that passes."""
         found: list[Checked] = []
         seen = {app.intent}
@@ -238,56 +201,14 @@ class Composer:
                 break
         return found
 
-    async def _last(self, app: _App) -> Checked | None:
-        """The accepted version as it stands; it passed once, and a stricter check stops nothing."""
-        if app.accepted is None or not app.accepted.entries.app:
-            return None
-        settings = await self._intents.file(app.accepted.entries)
-        return Checked(app.accepted.entries, settings, ()) if settings else None
-
-    async def _edits(self, tips: Tips, app: _App, target: Target) -> Mapping[str, Edit] | None:
+    async def _edits(self, tips: Tips, app: Sides, target: Target) -> Mapping[str, Edit] | None:
         """The whole folder of the app, rendered; None when the branch says just that already."""
         if target.patched:
             if app.accepted and await self._same_settings(app.accepted, target):
                 return None
         elif app.accepted == Accepted(target.entries, target.running):
             return None
-        return await self._rendered(tips, app, target, await self._serving(tips, app, target))
-
-    async def _rendered(
-        self, tips: Tips, app: _App, target: Target, serving: tuple[Serving, str] | None
-    ) -> Mapping[str, Edit]:
-        app_file = dump(target.app) if target.patched else Same(target.entries.app or "", "file")
-        code = Same(target.entries.code or "", "folder")
-        source = AppSource(
-            target.app,
-            tuple(sorted(await self._repo.tree_files(code.id))),
-            (),
-            intent_digest(
-                target.app, target.entries.code, target.entries.overlay, target.entries.secrets
-            ),
-        )
-        content: dict[str, bytes | Same | Folder] = {"app.yaml": app_file, "code": code}
-        for name, object_id in (
-            ("overlay", target.entries.overlay),
-            ("secrets", target.entries.secrets),
-            ("serving", serving[1] if serving else None),
-        ):
-            if object_id:
-                content[name] = Same(object_id, "folder")
-        settings = replace(self._settings, ceilings=tips.platform.ceilings)
-        rendered = render_app(
-            self._templates,
-            source,
-            settings,
-            running=target.running,
-            serving=serving[0] if serving else None,
-        )
-        content |= _nested(rendered)
-        tenant = render_tenant(self._templates, app.tenant, settings, tips.shard)
-        return {_folder(app.ref): Folder(content)} | {
-            f"{app.ref.user_id}/{name}": data for name, data in tenant.items()
-        }
+        return await self._renderer.folder(tips, app, target)
 
     async def _same_settings(self, accepted: Accepted, target: Target) -> bool:
         """Whether the accepted version already carries the newest state and restart."""
@@ -299,48 +220,6 @@ class Composer:
             and (entries.code, entries.overlay, entries.secrets) == rest
             and accepted.running == target.running
         )
-
-    async def _serving(self, tips: Tips, app: _App, target: Target) -> tuple[Serving, str] | None:
-        """Code to keep for pods that still run it: the parent's if seen live, else its own."""
-        if app.accepted is None or app.stands is None or not app.accepted.running:
-            return None
-        if not target.running:
-            return None
-        before = app.accepted.entries
-        live = await self._live(app.ref)
-        if live and before.code and await self._is_live(app):
-            return await self._kept(before.code, live.intent, live.config_map, target)
-        kept = app.stands.children.get("serving")
-        if kept is None:
-            return None
-        text = await self._repo.read(tips.tip, f"{_folder(app.ref)}/kustomization.yaml")
-        kustomization = yaml.safe_load(text or b"")
-        intent = kustomization["metadata"]["annotations"]["fastapi-platform/serving-intent"]
-        name = kustomization["configMapGenerator"][1]["name"]
-        return await self._kept(kept.id, intent, name, target)
-
-    async def _is_live(self, app: _App) -> bool:
-        """Whether the version on the shard branch was the last one seen serving."""
-        last = await self._last(app)
-        live = await self._live(app.ref)
-        if live is None or last is None or last.app is None:
-            return False
-        entries = last.entries
-        digest = intent_digest(last.app, entries.code, entries.overlay, entries.secrets)
-        return live.intent == digest
-
-    async def _kept(
-        self, code: str, intent: str, config_map: str, target: Target
-    ) -> tuple[Serving, str] | None:
-        if code == target.entries.code:
-            return None  # one ConfigMap of that name is enough
-        files = tuple(sorted(await self._repo.tree_files(code)))
-        return Serving(intent, config_map, files), code
-
-
-def _folder(ref: AppRef) -> str:
-    """An app's folder on its shard branch."""
-    return f"{ref.user_id}/{ref.app_id}"
 
 
 def _apps(folder: Mapping[str, Entry]) -> set[str]:
@@ -363,19 +242,6 @@ def _accepted(folder: Entry | None) -> Accepted | None:
 def _tenant_hold(message: str) -> Hold:
     hint = "Put tenant.yaml back as it was: `git log -- <path>` shows the last version."
     return Hold((problem("tenant.yaml", "tenant", message, hint),))
-
-
-def _nested(files: Mapping[str, bytes]) -> dict[str, bytes | Folder]:
-    """Rendered files as folders; the templates are one level deep."""
-    folders: dict[str, dict[str, bytes]] = {}
-    found: dict[str, bytes | Folder] = {}
-    for path, data in files.items():
-        folder, _, name = path.rpartition("/")
-        if folder:
-            folders.setdefault(folder, {})[name] = data
-        else:
-            found[name] = data
-    return found | {name: Folder(content) for name, content in folders.items()}
 
 
 _ROUTE: Final = "ingressroute.yaml"

@@ -4,17 +4,15 @@ A deploy is answered when its commit is durable; publishing follows at once, and
 get through, the next look of the publisher repeats it.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from api.checking import IntentCheck
 from api.clients.git_trees import Edit, Entry, Folder
 from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
-from api.clients.store import Account, IdempotentRequest, Store
+from api.clients.store import Account, Store
 from api.domain.commit_message import intent_message, person
 from api.domain.drafts import AppDraft, app_file, changed_files, new_files
 from api.domain.intent_check import AppFolder
@@ -34,18 +32,16 @@ from api.domain.source_check import Diagnostic
 from api.errors import (
     Conflict,
     InvalidRequest,
-    OutcomeUnknown,
     PlatformError,
     RepositoryUnavailable,
     SourceRefused,
     StaleBase,
 )
+from api.idempotency import IdempotencyKeys
 from api.intents import Intents, StoredApp
 from api.writer import Writer
 
 _MAX_REPLAYS: Final = 20
-_KEY_LIFETIME: Final = timedelta(hours=24)
-_MAX_KEY: Final = 200
 
 
 @dataclass(frozen=True)
@@ -74,6 +70,7 @@ class Deployments:
         self._check = check
         self._writer = writer
         self._store = store
+        self._keys = IdempotencyKeys(store, intents)
         self._max_apps = max_apps
 
     async def validate(self, draft: AppDraft, stored: StoredApp | None) -> list[Diagnostic]:
@@ -95,30 +92,9 @@ class Deployments:
         ref = AppRef(account.user_id, new_app_id(draft.name or "app"))
         if key is None:
             return await self._create(account, ref, draft, request_id)
-        claim = _claim(ref, draft, key)
-        stands = await self._store.claim_key(
-            account.user_id, key, claim, expired=claim.created_at - _KEY_LIFETIME
+        return await self._keys.once(
+            ref, draft, key, lambda claimed: self._create(account, claimed, draft, request_id)
         )
-        if stands.digest != claim.digest:
-            raise Conflict(
-                "This Idempotency-Key was used for another request.",
-                code="idempotency_key_reused",
-                hint="Send a new key with every new request.",
-            )
-        first = json.loads(stands.body)
-        ref = AppRef(account.user_id, first["app_id"])
-        if stands.status is not None:
-            return replace(await self._intents.app(ref), commit=first["commit"])
-        try:
-            created = await self._create(account, ref, draft, request_id)
-        except OutcomeUnknown:
-            raise  # it may be there: the key keeps the app's id for the repetition
-        except PlatformError:
-            await self._store.free_key(account.user_id, key)
-            raise
-        body = json.dumps({"app_id": ref.app_id, "commit": created.commit})
-        await self._store.answer_key(account.user_id, key, status=202, body=body)
-        return created
 
     async def update(
         self, account: Account, ref: AppRef, draft: AppDraft, base: str | None, request_id: str
@@ -340,16 +316,6 @@ def tenant_file(account: Account) -> bytes:
     return dump(
         TenantFile(user=account.user_id, username=account.username, created=account.created_at)
     )
-
-
-def _claim(ref: AppRef, draft: AppDraft, key: str) -> IdempotentRequest:
-    if not 0 < len(key) <= _MAX_KEY or not key.isprintable():
-        raise InvalidRequest(f"An Idempotency-Key has 1 to {_MAX_KEY} printable characters.")
-    content = [draft.name, draft.code, dict(draft.files) if draft.files is not None else None,
-               draft.entrypoint, dict(draft.env) if draft.env is not None else None]  # fmt: skip
-    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    body = json.dumps({"app_id": ref.app_id})
-    return IdempotentRequest(digest, body, datetime.now(UTC))
 
 
 def _folders(files: Mapping[str, bytes]) -> Folder:

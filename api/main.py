@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Final
@@ -17,7 +17,10 @@ from api.checking import IntentCheck
 from api.clients import commit_index, sqlite_store
 from api.clients.cluster import Cluster
 from api.clients.commit_index import CommitIndex
-from api.clients.git_upstream import Credentials, LocalUpstream, RemoteUpstream, Upstream
+from api.clients.commit_signing import Signer
+from api.clients.git_maintenance import Housekeeping
+from api.clients.git_program import Credentials
+from api.clients.git_upstream import LocalUpstream, RemoteUpstream, Upstream
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.kustomize import Kustomize
 from api.clients.metrics import Metrics
@@ -32,13 +35,14 @@ from api.composition import Composer
 from api.dependencies import Check, Platform, Records
 from api.deployments import Deployments
 from api.domain.manifests import RenderSettings, Templates
-from api.errors import ClusterUnavailable, Unavailable
+from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
 from api.history import History
-from api.init_repo import init_repo
+from api.init_repo import init_remote, init_repo
 from api.intents import Intents
 from api.local.cluster import LocalCluster
 from api.publishing import Publisher
 from api.recomposition import Recomposition
+from api.rendering import FolderRenderer
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
 from api.routes import apps, auth, packages, pages, platform
@@ -55,6 +59,8 @@ DATABASE_FILE: Final = "platform.sqlite3"
 REPOSITORY: Final = "repo.git"
 #: Seconds between looks at whether `main` moved by other hands (a local ref costs 20 µs).
 POLL_SECONDS: Final = 0.5
+#: Seconds between looks at whether the repository should be packed.
+HOUSEKEEPING_SECONDS: Final = 60.0
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -94,7 +100,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Platform:
     """Open every part, in the order in which they need each other; `stack` closes them again."""
-    await asyncio.to_thread(init_repo, settings.data_dir / REPOSITORY)
+    if settings.git_remote is None:
+        await make_repository(settings)
     records = await stack.enter_async_context(open_records(settings))
     kustomize = Kustomize()
     sources = SourceChecker()
@@ -107,7 +114,8 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     rendering = _rendering(settings)
     check = IntentCheck(sources, kustomize, templates, rendering)
     repo, intents, history = records.repo, records.intents, records.history
-    composer = Composer(repo, intents, history, check, cluster.live, templates, rendering)
+    renderer = FolderRenderer(repo, intents, cluster.live, templates, rendering)
+    composer = Composer(repo, intents, history, check, renderer)
     publisher = Publisher(repo, intents, composer, cluster.poke)
     store, origin = records.store, settings.apps_origin
     writer = records.writer
@@ -115,10 +123,12 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
     writer.publisher = publisher
     watcher = Watcher(repo, records.upstream, intents, publisher, writer)
-    watching = await stack.enter_async_context(_running(watcher.run(POLL_SECONDS)))
+    poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
+    watching = await stack.enter_async_context(_running(watcher.run(poll)))
+    await stack.enter_async_context(_running(Housekeeping(repo.path).run(HOUSEKEEPING_SECONDS)))
     checks: dict[str, Check] = {
         "database": store.check,
-        "repository": lambda: _required(intents.tip()),
+        "repository": lambda: _reachable(intents, records.upstream),
         "cluster": lambda: _no_problem(cluster),
         "publishing": lambda: _goes_on(watching, watcher),
     }
@@ -189,16 +199,35 @@ async def _no_problem(cluster: Cluster) -> None:
         raise ClusterUnavailable(problem)
 
 
-def _upstream(settings: Settings) -> Upstream:
-    path = settings.data_dir / REPOSITORY
+async def make_repository(settings: Settings) -> bool:
+    """Make what is missing of the repository; whether anything was. Raises Unavailable."""
+    signer = await _signer(settings)
     if settings.git_remote is None:
-        return LocalUpstream(path)
-    credentials = Credentials(
+        path = settings.data_dir / REPOSITORY
+        return await asyncio.to_thread(init_repo, path, signer=signer)
+    return await init_remote(
+        settings.git_remote, settings.publish_url, _credentials(settings), signer
+    )
+
+
+async def _signer(settings: Settings) -> Signer | None:
+    key = settings.git_signing_key_file
+    return await asyncio.to_thread(Signer.load, key) if key else None
+
+
+def _credentials(settings: Settings) -> Credentials:
+    return Credentials(
         token_file=settings.git_token_file,
         ssh_key=settings.git_ssh_key_file,
         known_hosts=settings.git_known_hosts_file,
     )
-    return RemoteUpstream(path, settings.git_remote, settings.publish_url, credentials)
+
+
+def _upstream(settings: Settings) -> Upstream:
+    path = settings.data_dir / REPOSITORY
+    if settings.git_remote is None:
+        return LocalUpstream(path)
+    return RemoteUpstream(path, settings.git_remote, settings.publish_url, _credentials(settings))
 
 
 @asynccontextmanager
@@ -210,11 +239,12 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
                 settings.data_dir / DATABASE_FILE, (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
             )
         )
-        repo = GitopsRepo(settings.data_dir / REPOSITORY)
+        upstream = _upstream(settings)
+        await upstream.open()
+        repo = GitopsRepo(settings.data_dir / REPOSITORY, await _signer(settings))
         stack.push_async_callback(repo.close)
         history = History(repo, CommitIndex(database))
         intents = Intents(repo, history)
-        upstream = _upstream(settings)
         writer = Writer(repo, upstream, min_interval=settings.git_min_push_interval)
         await stack.enter_async_context(writer.running())
         tenants = Tenants(repo, intents, writer)
@@ -241,5 +271,7 @@ async def open_records(settings: Settings) -> AsyncIterator[Records]:
         yield Records(store, accounts, repo, upstream, writer, history, intents, tenants)
 
 
-async def _required(answer: Awaitable[object]) -> None:
-    await answer
+async def _reachable(intents: Intents, upstream: Upstream) -> None:
+    await intents.tip()
+    if upstream.problem:
+        raise RepositoryUnavailable(upstream.problem)

@@ -12,7 +12,7 @@ from typing import Final
 from api.clients.git_trees import Edit
 from api.clients.git_upstream import Move
 from api.clients.gitops_repo import GitopsRepo
-from api.composition import Composer, Outcome, Tips
+from api.composition import Composer, Outcome
 from api.domain.commit_message import COMMITTER, publish_message, source_commit, trailers
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef
@@ -20,6 +20,7 @@ from api.domain.publication import Hold, too_many_removals
 from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
 from api.intents import Intents
+from api.rendering import Tips
 
 _log = logging.getLogger(__name__)
 

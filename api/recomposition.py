@@ -15,7 +15,7 @@ from api.clients import git_inspection, git_trees
 from api.clients.git_inspection import Inspected
 from api.clients.git_trees import Edit, Entry
 from api.clients.gitops_repo import GitopsRepo
-from api.composition import Composer, Outcome, Tips
+from api.composition import Composer, Outcome
 from api.domain.commit_message import trailers
 from api.domain.manifests import RENDERER_VERSION, RenderSettings, Templates, intent_digest
 from api.domain.names import AppRef
@@ -24,6 +24,7 @@ from api.domain.repo_layout import ENTRIES
 from api.domain.rollout import LiveVersion
 from api.history import History
 from api.intents import Intents
+from api.rendering import FolderRenderer, Tips
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,15 @@ class Recomposition:
         platform = await self._intents.platform(publish.source)
         tips = Tips(publish.shard, publish.source, publish.parent, publish.last, platform)
         image = await self._image(publish)
-        composer = Composer(
+        renderer = FolderRenderer(
             self._repo,
             self._intents,
-            self._history.as_of(publish.source),
-            self._check,
             _SeenLive(self._repo, self._intents, publish).version,
             self._templates,
             replace(self._rendering, runner_image=image or self._rendering.runner_image),
         )
+        history = self._history.as_of(publish.source)
+        composer = Composer(self._repo, self._intents, history, self._check, renderer)
         outcomes = await composer.look(tips)
         edits = await self._edits(publish, outcomes)
         tree = await self._repo.reading(git_trees.store, edits, publish.parent)

@@ -210,7 +210,11 @@ class _Loader(yaml.SafeLoader):
             raise yaml.YAMLError("anchors and aliases are not used here")
         return super().compose_node(parent, index)
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
+    def construct_mapping(
+        self,
+        node: yaml.MappingNode,
+        deep: bool = False,  # noqa: FBT001, FBT002  (the base's signature)
+    ) -> dict[object, object]:
         keys = [key.value for key, _ in node.value]
         if len(keys) != len(set(map(str, keys))):
             raise yaml.YAMLError("a key stands twice in one mapping")

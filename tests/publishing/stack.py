@@ -27,6 +27,7 @@ from api.domain.rollout import LiveVersion
 from api.history import History
 from api.intents import Intents, StoredApp
 from api.publishing import Publisher
+from api.rendering import FolderRenderer
 from api.watching import Watcher
 from api.writer import Writer
 
@@ -104,7 +105,8 @@ async def running_stack(
     async def poke(shards) -> None:
         poked.extend(shards)
 
-    composer = Composer(repo, intents, history, check, seen_live, templates, settings)
+    renderer = FolderRenderer(repo, intents, seen_live, templates, settings)
+    composer = Composer(repo, intents, history, check, renderer)
     publisher = Publisher(repo, intents, composer, poke)
     writer = Writer(repo, upstream)
     deployments = Deployments(repo, intents, check, writer, SqliteStore(database), max_apps)
