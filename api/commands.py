@@ -13,10 +13,11 @@ import uvicorn
 from pydantic import BaseModel
 
 from api import admin_commands, history_commands
+from api.clients.git_program import without_user
 from api.errors import Unavailable
-from api.init_repo import init_repo
 from api.log import configure_logging
 from api.main import REPOSITORY, create_app
+from api.main import make_repository as make_repository_at
 from api.settings import Settings
 from api.terminal import Json, load_settings, print_json, run, show_one
 
@@ -89,12 +90,9 @@ def make_repository(*, as_json: Json = False) -> None:
 
     What is there already is left as it is.
     """
-    path = load_settings().data_dir / REPOSITORY
-
-    async def work() -> bool:
-        return await asyncio.to_thread(init_repo, path)
-
-    answer = Repository(path=str(path.resolve()), created=run(work()))
+    settings = load_settings()
+    where = settings.git_remote or str((settings.data_dir / REPOSITORY).resolve())
+    answer = Repository(path=without_user(where), created=run(make_repository_at(settings)))
     text = "is made" if answer.created else "was complete already; nothing was changed"
     show_one(answer, f"The repository {answer.path} {text}.", as_json=as_json)
 

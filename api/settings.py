@@ -58,6 +58,11 @@ class Settings(BaseSettings):
     git_min_push_interval: Annotated[float, Field(ge=0, le=600)] = Field(
         0.0, description="Seconds between pushes at least; GitHub advises 10."
     )
+    git_poll_seconds: Annotated[float, Field(ge=0.2, le=600)] = Field(
+        5.0,
+        description="Seconds between looks at the remote for commits by other hands; a repository "
+        "in `DATA_DIR` is looked at twice a second.",
+    )
     git_token_file: Path | None = Field(
         None, description="File with the token for an https remote; read anew for every use."
     )
@@ -66,6 +71,11 @@ class Settings(BaseSettings):
     )
     git_known_hosts_file: Path | None = Field(
         None, description="File with the host keys that an ssh remote may have."
+    )
+    git_signing_key_file: Path | None = Field(
+        None,
+        description="File with the OpenSSH private key (Ed25519) that signs every commit of the "
+        "platform; expected in a cluster.",
     )
     token_hours: Annotated[int, Field(ge=1, le=720)] = Field(
         12, description="How long a log-in lasts, in hours."

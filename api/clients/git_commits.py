@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pygit2
 
-from api.clients import git_trees
+from api.clients import git_clone, git_trees
 from api.clients.commit_signing import Signer, signature_fault
 from api.clients.git_trees import Edit
 from api.domain.commit_message import COMMITTER, Person, source_commit
@@ -31,6 +31,13 @@ class Overtaken(Exception):
     def __init__(self, path: str) -> None:
         super().__init__(path)
         self.path = path
+
+
+def read_file(path: Path, branch: str, file: str) -> bytes | None:
+    """A file at the tip of a branch; None without the branch, empty without the file."""
+    repository = pygit2.Repository(str(path))
+    ref = repository.references.get(f"refs/heads/{branch}")
+    return None if ref is None else git_trees.read(repository, str(ref.target), file) or b""
 
 
 @dataclass(frozen=True)
@@ -59,6 +66,7 @@ def create(
         repository = pygit2.init_repository(str(path), bare=True, initial_head="main")
     except pygit2.GitError as error:
         raise RepositoryUnavailable(f"The repository {path} could not be made: {error}") from error
+    git_clone.quieten(repository)
     created = False
     roots: dict[int, str] = {}
     for branch, content in {"main": edits, **branches}.items():

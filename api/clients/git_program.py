@@ -23,11 +23,8 @@ _PASSED: Final = (
     "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
 )  # fmt: skip
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
-_STALLED_SECONDS: Final = 20  # without a byte, after which a transfer is given up
 _USER_IN_URL: Final = re.compile(r"(://)[^/@\s]+@")
 _ALWAYS: Final = {
-    "http.lowSpeedLimit": "1",
-    "http.lowSpeedTime": str(_STALLED_SECONDS),
     "http.followRedirects": "false",  # a header must not follow to another host
     "gc.auto": "0",  # packing is ours, off the path of deploys (git_maintenance)
     "maintenance.auto": "false",
@@ -88,7 +85,7 @@ class Credentials:
             if token := self._token(url):
                 basic = base64.b64encode(f"{self.username}:{token}".encode()).decode()
                 text = text.replace(token, "***").replace(basic, "***")
-        return _USER_IN_URL.sub(r"\1***@", text)
+        return without_user(text)
 
     def _token(self, url: str) -> str | None:
         """The token, if it may travel to this address: encrypted, or not at all."""
@@ -108,6 +105,11 @@ class Credentials:
             words += ["-o", f"UserKnownHostsFile={self.known_hosts}"]
             words += ["-o", "GlobalKnownHostsFile=/dev/null"]
         return shlex.join(words)
+
+
+def without_user(text: str) -> str:
+    """The text with the user and the password of every address in it left out."""
+    return _USER_IN_URL.sub(r"\1***@", text)
 
 
 @dataclass(frozen=True)

@@ -6,23 +6,23 @@ confirmed is never taken for done.
 """
 
 import asyncio
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
 import pygit2
 
+from api.clients.git_clone import prepare_clone, require_own
 from api.clients.git_maintenance import clear_stale_locks
+from api.clients.git_porcelain import Fate, read_porcelain
 from api.clients.git_program import Credentials, Done, GitProgram, TimedOut
 from api.domain.repo_layout import MAIN
 from api.errors import OutcomeUnknown, RepositoryUnavailable
 
-#: moved: it stands where it should · stale: somebody else was faster · refused: the other side
-#: does not want it · dropped: another branch of the push was the reason, or it is not known.
-Fate = Literal["moved", "stale", "refused", "dropped"]
-
+_log = logging.getLogger(__name__)
 #: Bounds of one network operation, in seconds: a deploy fails rather than hangs.
 PUSH_SECONDS: Final = 30.0
 FETCH_SECONDS: Final = 30.0
@@ -30,17 +30,6 @@ CLONE_SECONDS: Final = 1800.0
 #: The old commit of a branch that is not there yet, as git writes it.
 NOTHING: Final = "0" * 40
 _MAX_WORDS: Final = 2000
-_PORCELAIN: Final = re.compile(
-    r"(?P<flag>[ +\-*!=])\t[^:\t]*:refs/heads/(?P<branch>[^\t]+)\t(?P<summary>.*)"
-)
-_REASON: Final = re.compile(
-    r"\[(?P<who>remote rejected|rejected|remote failure)\](?: \((?P<why>.*)\))?"
-)
-#: Reasons that say that somebody else was faster, in the words of git and of other servers.
-_STALE: Final = re.compile(
-    r"fetch first|non-fast-forward|stale info|cannot lock ref|incorrect old value"
-    r"|failed to update ref|reference already exists|is at [0-9a-f]+ but expected"
-)
 #: What git says when it failed before anything was sent.
 _NOT_SENT: Final = re.compile(
     r"unable to access|Could not read from remote repository|Authentication failed"
@@ -78,6 +67,9 @@ class Result:
 class Upstream(Protocol):
     """The shared repository; local branches mirror what is known of it."""
 
+    async def open(self) -> None:
+        """Make ready what is needed on this machine; raises Unavailable."""
+
     @property
     def problem(self) -> str | None:
         """Why it cannot be reached, as of the last attempt; None when it can."""
@@ -100,6 +92,10 @@ class LocalUpstream:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    async def open(self) -> None:
+        """Nothing to make ready, unless the folder holds a copy of a remote."""
+        await asyncio.to_thread(require_own, self._path)
 
     async def refresh(self) -> None:
         """Nothing to learn: the branches are here."""
@@ -186,6 +182,25 @@ class RemoteUpstream:
                 self.problem = error.message
                 raise
             self.problem = None
+
+    async def open(self) -> None:
+        """Make the copy, or bring it up to date; where there is one, it will do for a start.
+
+        Raises RepositoryUnavailable when there is nothing to start with, Unavailable when the
+        folder holds something else.
+        """
+        await asyncio.to_thread(prepare_clone, self._path, self._url)
+        await asyncio.to_thread(clear_stale_locks, self._path)
+        known = await asyncio.to_thread(self._knows_main)
+        try:
+            await self.refresh(FETCH_SECONDS if known else CLONE_SECONDS)
+        except RepositoryUnavailable as error:
+            if not known:
+                raise
+            _log.warning("starting with what was known before: %s", error.message)
+
+    def _knows_main(self) -> bool:
+        return f"refs/heads/{MAIN}" in pygit2.Repository(str(self._path)).references
 
     async def branches(self) -> set[str]:
         """The branches that are there, without fetching anything; raises RepositoryUnavailable."""
@@ -301,28 +316,6 @@ def _unreachable(done: Done) -> RepositoryUnavailable:
         f"The repository cannot be reached: {done.last_words[:_MAX_WORDS]}",
         hint="Nothing was saved. Check the address, the credential and the forge's status.",
     )
-
-
-def read_porcelain(output: str) -> dict[str, Fate]:
-    """The fate of every branch of which `git push --porcelain` knows it."""
-    fates: dict[str, Fate] = {}
-    for line in output.splitlines():
-        match = _PORCELAIN.fullmatch(line)
-        if match and match["flag"] != "!":
-            fates[match["branch"]] = "moved"
-        elif match and (fate := _fate(match["summary"])):
-            fates[match["branch"]] = fate
-    return fates
-
-
-def _fate(summary: str) -> Fate | None:
-    match = _REASON.search(summary)
-    who, why = (match["who"], match["why"] or "") if match else ("", summary)
-    if who == "remote failure":  # it did not say: nobody knows
-        return None
-    if "atomic" in why:
-        return "dropped"
-    return "stale" if who == "rejected" or _STALE.search(why) else "refused"
 
 
 def _remote_words(done: Done) -> str:

@@ -19,13 +19,15 @@ from pygit2.enums import SortMode
 
 from api.clients import git_commits, git_trees
 from api.clients.commit_signing import Signer
-from api.clients.git_commits import Change, Overtaken, create
+from api.clients.git_commits import Change, Overtaken, create, read_file
 from api.clients.git_trees import Edit, Entry
 from api.domain.commit_message import Person, source_commit
 from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
 
-__all__ = ["Change", "CommitInfo", "GitopsRepo", "Overtaken", "ShardState", "create"]
+__all__ = [
+    "Change", "CommitInfo", "GitopsRepo", "Overtaken", "ShardState", "create", "read_file",
+]  # fmt: skip
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")

@@ -103,7 +103,8 @@ async def connect(tmp_path, server):
         upstream = RemoteUpstream(
             clone, server.url(path.name), server.url(other.name) if second else None, credentials
         )
-        shards = dict.fromkeys(BRANCHES[1:], {"README.md": b"hi\n"})
+        content = {"README.md": b"hi\n"}
+        shards = dict.fromkeys(BRANCHES[1:], content)
         gitops_repo.create(clone, {"platform.yaml": b"x\n"}, shards)
         repo = GitopsRepo(clone)
         opened.append(repo)

@@ -273,7 +273,11 @@ def test_nothing_acknowledged_is_lost_whatever_happens(trial, record_property):
             home.mkdir()
             bare(home, "repo.git")
             apps = [(ref.user_id, ref.app_id) for ref in trial.apps[number::WRITERS]]
-            url, told, races = trial.server.url("repo.git"), trial.acknowledged, trial.root / "races"
+            url, told, races = (
+                trial.server.url("repo.git"),
+                trial.acknowledged,
+                trial.root / "races",
+            )
             Job(str(home), url, apps, DEPLOYS, str(told), str(races)).write(trial.job(number))
         hand = threading.Thread(target=person, args=(trial,))
         hand.start()
