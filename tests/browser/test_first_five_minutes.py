@@ -229,7 +229,11 @@ def test_everything_can_be_done_with_the_keyboard(editor: EditorPage, product: P
     editor.expect_ready()
     tab_to(page, "Code of user_code.py")
     page.keyboard.press("Control+End")
-    page.keyboard.type("\n# typed")
+    page.keyboard.type("\n# typed without a pause, and every key of it is kept")
+    typed = page.locator(
+        ".view-line", has_text="# typed without a pause, and every key of it is kept"
+    )
+    expect(typed).to_be_visible()
     page.keyboard.press("Escape")
     page.keyboard.press("Tab")
     expect(editor.code).not_to_be_focused()
@@ -246,6 +250,7 @@ def test_everything_can_be_done_with_the_keyboard(editor: EditorPage, product: P
     page.bring_to_front()
     tab_to(page, "More actions")
     page.keyboard.press("Enter")
+    expect(page.get_by_role("menuitem").first).to_be_focused()
     page.keyboard.press("End")
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
