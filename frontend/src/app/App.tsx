@@ -57,6 +57,9 @@ function useFocusOnArrival(path: string, signedIn: boolean): void {
     const arrived = `${signedIn}${path}`;
     if (shown.current === arrived) return;
     shown.current = arrived;
+    // The focus went with the page that was left; where it stayed, as in the code of a draft that
+    // becomes an app, it is somebody's.
+    if (document.activeElement !== document.body) return;
     document.querySelector<HTMLElement>("main")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
   }, [path, signedIn]);

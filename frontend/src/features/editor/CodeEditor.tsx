@@ -159,6 +159,7 @@ function create(
     overviewRulerBorder: false,
     padding: { top: 12, bottom: 12 },
     renderLineHighlightOnlyWhenFocus: true,
+    renderFinalNewline: "on", // dimmed, its number could not be read
     rulers: [],
     scrollBeyondLastLine: false,
     smoothScrolling: false,
