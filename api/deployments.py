@@ -79,7 +79,7 @@ class Deployments:
         files = (
             changed_files(stored.files, stored.entrypoint, draft) if stored else new_files(draft)
         )
-        entrypoint = draft.entrypoint or (stored.entrypoint if stored else DEFAULT_ENTRYPOINT)
+        entrypoint = _given(draft.entrypoint, stored.entrypoint if stored else DEFAULT_ENTRYPOINT)
         return await self._check.source(files, entrypoint, platform.additional_imports)
 
     async def create(
@@ -166,7 +166,7 @@ class Deployments:
                 "id": ref.app_id,
                 "user": ref.user_id,
                 "name": draft.name or "",
-                "entrypoint": draft.entrypoint or DEFAULT_ENTRYPOINT,
+                "entrypoint": _given(draft.entrypoint, DEFAULT_ENTRYPOINT),
                 "env": dict(draft.env or {}),
             }
         )
@@ -225,7 +225,7 @@ class Deployments:
                 "id": ref.app_id,
                 "user": ref.user_id,
                 "name": stored.name if draft.name is None else draft.name,
-                "entrypoint": draft.entrypoint or stored.entrypoint,
+                "entrypoint": _given(draft.entrypoint, stored.entrypoint),
                 "env": dict(stored.env if draft.env is None else draft.env),
                 "review": before.review if before else False,
                 "pinned": before.pinned if before else False,
@@ -299,6 +299,11 @@ class Deployments:
                 | ({"env": dict(draft.env)} if draft.env is not None else {}),
             },
         )
+
+
+def _given(value: str | None, otherwise: str) -> str:
+    """What was sent, even if it is empty: that is refused later, not replaced in silence."""
+    return otherwise if value is None else value
 
 
 def _version(app: StoredApp, commit: str, files: Mapping[str, str]) -> dict[str, object]:
