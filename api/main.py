@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
@@ -87,7 +88,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     for module in (auth, apps, past, packages, platform, pages):
         app.include_router(module.router)
-    app.router.default = pages.Editor(settings.frontend_dist)
+    # Only files that are the same for everybody are compressed: nothing can be guessed from it.
+    app.router.default = GZipMiddleware(pages.Editor(settings.frontend_dist), compresslevel=6)
     add_error_handlers(app)
     # The last one added is the first that a request meets.
     app.add_middleware(BodyLimit)

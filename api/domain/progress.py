@@ -159,8 +159,10 @@ def _told(
             s if s.state in ("done", "skipped") else Stage(s.name, "skipped") for s in stages
         )
         return Progress("superseded", percent, message, intent.commit, passed)
-    kept = " The version before keeps serving." if _older(intent, observation) else ""
-    message = step.detail + kept
+    message = step.detail
+    if _older(intent, observation):
+        stop = "" if message.endswith((".", "!", "?")) else "."
+        message = f"{message}{stop} The version before keeps serving."
     if step.failure is None:
         # `live` means that it is over; what still waits for its address, or to be gone, is not.
         before: StageName = "starting" if intent.wanted == "running" else "applied"

@@ -89,7 +89,7 @@ it("a failure says where, and that the old version keeps serving, and the error 
     ...starting,
     stage: "failed" as const,
     error,
-    message: `${message} It keeps serving.`,
+    message: `${message}. It keeps serving.`,
   };
   const failed = reached({ type: "status", status: kept, via: "stream" });
   expect(sentence(failed)).toBe("Failed at Starting. It keeps serving.");

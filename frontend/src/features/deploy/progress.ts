@@ -92,7 +92,7 @@ export function timeToLive(status: DeployStatus): number | null {
 function failure(message: string, error: NonNullable<DeployStatus["error"]>): string {
   if (!message.startsWith(error.message)) return message;
   const stage = STAGES.find(({ name }) => name === error.stage)?.title ?? error.stage;
-  return `Failed at ${stage}. ${message.slice(error.message.length).trim()}`.trim();
+  return `Failed at ${stage}. ${message.slice(error.message.length).replace(/^[.\s]+/, "")}`.trim();
 }
 
 /** The one line that says where it stands; it is read out when it changes. */
