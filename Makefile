@@ -44,7 +44,7 @@ format: setup-dev ## Put the sources into the one format
 	npm --prefix frontend run format
 
 bench: setup-dev ## Print the benchmark tables; fails if a limit is broken
-	@status=0; for bench in $(notdir $(basename $(wildcard bench/*.py))); do \
+	@status=0; for bench in $(filter-out __init__,$(notdir $(basename $(wildcard bench/*.py)))); do \
 		echo; echo "# $$bench"; $(BIN)/python -m "bench.$$bench" || status=1; done; exit $$status
 
 clean: ## Remove what the targets above made; keeps .platform, the data
