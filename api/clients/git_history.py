@@ -15,13 +15,12 @@ import pygit2
 from pygit2.enums import SortMode
 
 from api.clients import git_changes, git_trees
+from api.clients.git_differences import differences
 from api.domain.authorship import Authorship, authorship, by_platform
 from api.domain.commit_message import Person
 from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import NOT_APPS
 from api.domain.repo_layout import SHARD_DIGITS
-
-_APP_DEPTH = 3  # apps/<shard>/<user>/<app>/…
 
 
 @dataclass(frozen=True)
@@ -70,24 +69,21 @@ def landed(repository: pygit2.Repository, links: Sequence[Link]) -> list[Landed]
 
 def touched(repository: pygit2.Repository, before: str | None, after: str) -> Touched:
     """Whose folders differ between two commits."""
-    old = _apps_tree(repository, before) if before else None
-    new = _apps_tree(repository, after)
-    if old is None or new is None:
-        tree = new or old
-        diff = tree.diff_to_tree() if tree else None
-    elif old.id == new.id:
-        diff = None
-    else:
-        diff = old.diff_to_tree(new)
     apps: set[AppRef] = set()
     users: set[str] = set()
-    for delta in diff.deltas if diff else ():
-        shard, *rest = git_trees.shown_path(delta.new_file.raw_path).split("/", _APP_DEPTH)
-        if len(rest) < _APP_DEPTH - 1 or not is_id(rest[0]) or not _fits(shard, rest[0]):
-            continue
-        users.add(rest[0])
-        if len(rest) == _APP_DEPTH and is_id(rest[1]) and rest[1] not in NOT_APPS:
-            apps.add(AppRef(rest[0], rest[1]))
+    old = _apps_tree(repository, before) if before else None
+    for shard in differences(repository, old, _apps_tree(repository, after)):
+        for user in differences(repository, shard.old, shard.new):
+            user_id = git_trees.shown_path(user.name)
+            if not is_id(user_id) or not _fits(git_trees.shown_path(shard.name), user_id):
+                continue
+            if user.old is not None or user.new is not None:
+                users.add(user_id)
+            for app in differences(repository, user.old, user.new):
+                app_id = git_trees.shown_path(app.name)
+                is_folder = app.old is not None or app.new is not None
+                if is_folder and is_id(app_id) and app_id not in NOT_APPS:
+                    apps.add(AppRef(user_id, app_id))
     return Touched(frozenset(apps), frozenset(users))
 
 

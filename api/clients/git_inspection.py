@@ -8,6 +8,7 @@ from pygit2.enums import SortMode
 
 from api.clients import git_trees
 from api.clients.commit_signing import signature_fault
+from api.clients.git_differences import differing_paths
 from api.clients.git_history import find_commit, signature
 from api.domain.commit_message import Person
 
@@ -40,19 +41,21 @@ def inspect(
     repository: pygit2.Repository, commits: Sequence[str], keys: Collection[bytes] | None
 ) -> list[Inspected]:
     """What commits say and change, and whether one of the keys signed them."""
-    return [_inspected(find_commit(repository, commit), keys) for commit in commits]
+    return [_inspected(repository, find_commit(repository, commit), keys) for commit in commits]
 
 
 def differences(repository: pygit2.Repository, tree_id: str, commit: str) -> list[str]:
     """Every path that a commit has otherwise than a tree."""
     tree = repository[tree_id]
     before = tree if isinstance(tree, pygit2.Tree) else None
-    return _changed_paths(before, git_trees.root(repository, commit))
+    return _changed_paths(repository, before, git_trees.root(repository, commit))
 
 
-def _inspected(commit: pygit2.Commit, keys: Collection[bytes] | None) -> Inspected:
+def _inspected(
+    repository: pygit2.Repository, commit: pygit2.Commit, keys: Collection[bytes] | None
+) -> Inspected:
     trees: list[pygit2.Tree | None] = [parent.tree for parent in commit.parents]
-    paths = [_changed_paths(tree, commit.tree) for tree in trees or [None]]
+    paths = [_changed_paths(repository, tree, commit.tree) for tree in trees or [None]]
     shared = set(paths[0]).intersection(*paths[1:])
     return Inspected(
         str(commit.id),
@@ -71,6 +74,7 @@ def _fault(commit: pygit2.Commit, keys: Collection[bytes]) -> str | None:
     return signature_fault(content or b"", text, keys)
 
 
-def _changed_paths(before: pygit2.Tree | None, after: pygit2.Tree) -> list[str]:
-    diff = after.diff_to_tree(swap=True) if before is None else before.diff_to_tree(after)
-    return [git_trees.shown_path(delta.new_file.raw_path) for delta in diff.deltas]
+def _changed_paths(
+    repository: pygit2.Repository, before: pygit2.Tree | None, after: pygit2.Tree
+) -> list[str]:
+    return [git_trees.shown_path(raw) for raw in differing_paths(repository, before, after)]
