@@ -60,7 +60,22 @@ function useFocusOnArrival(path: string, signedIn: boolean): void {
     // The focus went with the page that was left; where it stayed, as in the code of a draft that
     // becomes an app, it is somebody's.
     if (document.activeElement !== document.body) return;
-    document.querySelector<HTMLElement>("main")?.focus({ preventScroll: true });
     window.scrollTo(0, 0);
+    return focusMain();
   }, [path, signedIn]);
+}
+
+/** Also when the page is still loading: unless the focus went somewhere else by then. */
+function focusMain(): () => void {
+  const arrive = () => {
+    const main = document.querySelector<HTMLElement>("main");
+    main?.focus({ preventScroll: true });
+    // The page before may still be there, hidden, and then takes no focus.
+    return main !== null && document.activeElement === main;
+  };
+  const observer = new MutationObserver(() => {
+    if (document.activeElement !== document.body || arrive()) observer.disconnect();
+  });
+  if (!arrive()) observer.observe(document.body, { childList: true, subtree: true });
+  return () => observer.disconnect();
 }

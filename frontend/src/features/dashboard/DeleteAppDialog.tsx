@@ -1,4 +1,5 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Link } from "wouter";
 import { answer, http } from "../../api/client";
 import { toApiError } from "../../api/errors";
 import type { App } from "../../api/types";
@@ -30,8 +31,9 @@ export function DeleteAppDialog({
   return (
     <Dialog title={`Delete ${app.name}?`} onClose={onClose}>
       <p>
-        The app stops and its address answers no more. Your code stays in the repository's history;
-        files that the app wrote are gone.
+        The app stops and its address answers no more; files that it wrote are gone. Your code stays
+        in <Link href={`/apps/${app.app_id}/history`}>its history</Link>: from that page, worth a
+        bookmark, the app can be restored.
       </p>
       {remove.error ? <ErrorNotice error={toApiError(remove.error)} /> : null}
       <DialogActions>

@@ -67,7 +67,7 @@ function FileLine({ file: { path, status, added, removed } }: { file: ShownFile 
 }
 
 function SideBySide({ file, sides }: { file: ShownFile; sides: readonly [string, string] }) {
-  const { path, before, after } = file;
+  const { path, status, before, after } = file;
   const difference = useMemo(
     () => ({ path, before: before ?? undefined, after: after ?? undefined }),
     [path, before, after],
@@ -85,7 +85,12 @@ function SideBySide({ file, sides }: { file: ShownFile; sides: readonly [string,
   const lines = Math.max(before.split("\n").length, after.split("\n").length);
   const style = { "--lines": lines } as CSSProperties;
   return (
-    <figure className={styles.figure} style={style} aria-label={`Changes of ${fileLabel(path)}`}>
+    <figure
+      className={styles.figure}
+      style={style}
+      data-status={status}
+      aria-label={`Changes of ${fileLabel(path)}`}
+    >
       <figcaption className={styles.sides} aria-hidden>
         <span>{sides[0]}</span>
         <span>{sides[1]}</span>

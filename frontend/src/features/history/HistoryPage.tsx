@@ -45,7 +45,8 @@ export default function HistoryPage({
     watch(deploy);
     navigate(`/apps/${appId}/history`);
     // What was pressed is gone; on the same page no arrival would move the focus.
-    document.getElementById("main")?.focus();
+    document.getElementById("main")?.focus({ preventScroll: true });
+    window.scrollTo(0, 0);
   }
 
   const above = (
@@ -103,6 +104,7 @@ function useStrip(appId: string) {
   }, [watched, phase, appId, queries]);
 
   function watch(deploy: Deploy): void {
+    setWatched(true);
     setUrl(deploy.url);
     begin("deploy"); // forgets the one before
     accepted(deploy.app_id);

@@ -39,7 +39,7 @@ export function Lines({ added, removed }: { added: number; removed: number }) {
         <span className={styles.removed}>−{removed}</span>
       </span>
       <span className="visually-hidden">
-        {added} lines added, {removed} removed
+        lines: {added} added, {removed} removed
       </span>
     </span>
   );

@@ -6,6 +6,7 @@ import type { PastVersion } from "../../api/types";
 import { Button } from "../../ui/Button";
 import { ErrorNotice, Notice } from "../../ui/Notice";
 import { Prose } from "../../ui/Prose";
+import { visible } from "../../ui/visible";
 import { loadDraft } from "../drafts/drafts";
 import styles from "./history.module.css";
 import { reopen } from "./reopen";
@@ -99,7 +100,7 @@ function Rules({ error }: { error: ApiError }) {
             <Prose text={hint} />
           </span>
           <code>
-            {path}:{line} · {code}
+            {visible(path)}:{line} · {code}
           </code>
         </li>
       ))}

@@ -47,32 +47,42 @@ export function RollbackDialog({
       onTaken(deploy);
     },
   });
+  const failure = rollBack.error ? toApiError(rollBack.error) : undefined;
+  // The same again would be refused again.
+  const final = failure?.code === "source_refused";
   return (
     <Dialog wide title={`Roll back to ${then.commit.slice(0, 8)}?`} onClose={onClose}>
       {error ? <ErrorNotice error={toApiError(error)} /> : null}
-      {now ? <Preview now={now} then={then} /> : null}
-      {now || error ? null : <PageLoading text="Comparing with the version of now…" />}
-      {rollBack.error ? (
+      {failure ? (
         <Refusal
-          error={toApiError(rollBack.error)}
+          error={failure}
           userId={me?.user_id}
           appId={appId}
           name={now?.name ?? then.name}
           then={then}
           now={now ?? undefined}
         />
-      ) : null}
-      <DialogActions>
-        <Button onClick={onClose}>Cancel</Button>
-        <Button
-          look="primary"
-          icon={<Undo2 aria-hidden />}
-          busy={rollBack.isPending}
-          onClick={() => rollBack.mutate()}
-        >
-          Roll back
-        </Button>
-      </DialogActions>
+      ) : (
+        <>
+          {now ? <Preview now={now} then={then} /> : null}
+          {now || error ? null : <PageLoading text="Comparing with the version of now…" />}
+        </>
+      )}
+      <div className={styles.footer}>
+        <DialogActions>
+          <Button onClick={onClose}>{final ? "Close" : "Cancel"}</Button>
+          {final ? null : (
+            <Button
+              look="primary"
+              icon={<Undo2 aria-hidden />}
+              busy={rollBack.isPending}
+              onClick={() => rollBack.mutate()}
+            >
+              Roll back
+            </Button>
+          )}
+        </DialogActions>
+      </div>
     </Dialog>
   );
 }

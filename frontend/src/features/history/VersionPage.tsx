@@ -120,7 +120,9 @@ function Ways({
     <nav className={styles.ways} aria-label="Versions">
       <Link href={`/apps/${appId}/history`}>
         <ArrowLeft aria-hidden />
-        History of <bdi>{name}</bdi>
+        <span>
+          History of <bdi>{name}</bdi>
+        </span>
       </Link>
       {newer ? (
         <Link href={`/apps/${appId}/history/${newer.commit}`}>

@@ -1,4 +1,5 @@
 import type { ChangedFile, HistoryEntry, Who } from "../../api/types";
+import { visible } from "../../ui/visible";
 
 /** What a commit is, in words for people who never used git. */
 
@@ -77,17 +78,6 @@ export function fileLabel(path: string): string {
   if (path.startsWith("overlay/")) return `Overlay: ${visible(path.slice("overlay/".length))}`;
   const secret = secretName(path);
   return secret === undefined ? visible(path.replace(/^code\//, "")) : `Secret ${secret}`;
-}
-
-// Control and bidirectional characters, which would not show themselves but change what is around.
-const HIDDEN = /[\p{Cc}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
-
-/** Text by other hands as it really is: hidden characters stand as their code points. */
-export function visible(text: string): string {
-  return text.replace(HIDDEN, (hidden) => {
-    const code = hidden.codePointAt(0) ?? 0;
-    return `\\u{${code.toString(16)}}`;
-  });
 }
 
 export interface Totals {
