@@ -74,6 +74,7 @@ class Composer:
         """Compare every app of a shard; `tips.main` must be indexed in history."""
         wanted = await self._repo.outline(tips.main, f"apps/{tips.shard}", depth=3)
         stands = await self._repo.outline(tips.tip, depth=4)
+        await self._repo.load_blobs(_settings_files(wanted))
         found: list[tuple[Outcome, Sides | None]] = []
         for user_id in sorted((wanted.keys() | stands.keys()) - _ROOT_FILES):
             intents = wanted[user_id].children if user_id in wanted else {}
@@ -96,6 +97,7 @@ class Composer:
             return [
                 (Outcome(ref, stands=ref.app_id in published, hold=tenant), None) for ref in refs
             ]
+        owners = await self._history.owners([ref.app_id for ref in refs])
         apps = [
             Sides(
                 ref,
@@ -103,6 +105,7 @@ class Composer:
                 _entries(intents.get(ref.app_id)),
                 _accepted(published.get(ref.app_id)),
                 published.get(ref.app_id),
+                owners.get(ref.app_id),
             )
             for ref in refs
         ]
@@ -142,7 +145,7 @@ class Composer:
         if not app.intent:
             removed = {branch_folder(app.ref): None} if app.stands else None
             return Outcome(app.ref, removed, removes=app.stands is not None)
-        if await self._history.owner(app.ref.app_id) not in (None, app.ref.user_id):  # None: new
+        if app.owner not in (None, app.ref.user_id):
             message = f"The id {app.ref.app_id} belongs to another tenant."
             hint = "Give the app an id of its own: the folder's name, and `id` in app.yaml."
             return Outcome(app.ref, hold=Hold((problem("app.yaml", "foreign_id", message, hint),)))
@@ -220,6 +223,17 @@ class Composer:
             and (entries.code, entries.overlay, entries.secrets) == rest
             and accepted.running == target.running
         )
+
+
+def _settings_files(shard: Mapping[str, Entry]) -> list[str]:
+    """The object ids of every tenant.yaml and app.yaml of a shard's folder on `main`."""
+    found = []
+    for tenant in shard.values():
+        folders = (tenant, *(e for name, e in tenant.children.items() if name not in NOT_APPS))
+        for folder in folders:
+            files = (folder.children.get(name) for name in ("tenant.yaml", "app.yaml"))
+            found += [file.id for file in files if file and file.kind == "file"]
+    return found
 
 
 def _apps(folder: Mapping[str, Entry]) -> set[str]:

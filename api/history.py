@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,6 +80,10 @@ class History:
     async def owner(self, app_id: str) -> str | None:
         """The tenant who had the app id first; None for an id that was never used."""
         return await self._index.owner(app_id)
+
+    async def owners(self, app_ids: Sequence[str]) -> Mapping[str, str]:
+        """The same for several ids; those that were never used are left out."""
+        return await self._index.owners(app_ids)
 
     async def first(self, ref: AppRef) -> AppCommit | None:
         """The commit that created the app."""

@@ -2,6 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from typing import Final
 
 import yaml
 
@@ -21,6 +23,8 @@ from api.domain.publication import Accepted, Checked, Entries, Target
 from api.domain.repo_layout import PlatformFile, TenantFile, dump
 from api.domain.rollout import LiveVersion
 from api.intents import Intents
+
+_REMEMBERED: Final = 1000  # tenants whose rendered objects are kept, some 4 kB each
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Sides:
     intent: Entries
     accepted: Accepted | None
     stands: Entry | None
+    owner: str | None  # the tenant who had the app's id first; None for a new one
 
 
 class FolderRenderer:
@@ -61,6 +66,7 @@ class FolderRenderer:
         self._live = live
         self._templates = templates
         self._settings = settings
+        self._tenant_objects = lru_cache(_REMEMBERED)(partial(render_tenant, templates))
 
     async def folder(
         self, tips: Tips, app: Sides, target: Target, *, settled: bool = False
@@ -97,7 +103,7 @@ class FolderRenderer:
             serving=serving[0] if serving else None,
         )
         content |= _nested(rendered)
-        tenant = render_tenant(self._templates, app.tenant, settings, tips.shard)
+        tenant = self._tenant_objects(app.tenant, settings, tips.shard)
         return {branch_folder(app.ref): Folder(content)} | {
             f"{app.ref.user_id}/{name}": data for name, data in tenant.items()
         }

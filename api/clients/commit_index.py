@@ -166,6 +166,16 @@ class CommitIndex:
         )
         return str(rows[0][0]) if rows else None
 
+    async def owners(self, app_ids: Collection[str]) -> Mapping[str, str]:
+        """The same for several ids at once; unknown ones are left out."""
+        marks = ",".join("?" * len(app_ids))
+        rows = await self._database.read(
+            "SELECT app_id, user_id, MIN(ordinal) FROM app_commits"  # noqa: S608
+            f" WHERE app_id IN ({marks}) GROUP BY app_id",
+            tuple(app_ids),
+        )
+        return {str(row[0]): str(row[1]) for row in rows}
+
     async def first(self, ref: AppRef) -> AppCommit | None:
         """The commit that created the app."""
         return next(iter(await self._page(ref, "ordinal > 0", (), "ASC", 1)), None)

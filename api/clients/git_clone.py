@@ -46,6 +46,11 @@ def quieten(repository: pygit2.Repository) -> None:
         repository.config[name] = value
 
 
+def quieten_path(path: Path) -> None:
+    """The same for a repository by its folder."""
+    quieten(pygit2.Repository(str(path)))
+
+
 def _copy_of(path: Path) -> str | None:
     config = pygit2.Repository(str(path)).config
     return config[_MARK] if _MARK in config else None  # noqa: SIM401  (it has no `get`)

@@ -305,7 +305,7 @@ def _result(done: Done, branches: Collection[str]) -> Result:
     if done.status == 0 and told.keys() >= set(branches):
         return Result(fates)
     if told and (MAIN not in fates or MAIN in told):
-        return Result(fates, _remote_words(done))
+        return Result(fates, _remote_words(done) if "refused" in fates.values() else "")
     if not told and _NOT_SENT.search(done.errors):
         raise _unreachable(done)
     raise OutcomeUnknown(f"The push was cut off: {done.last_words[:_MAX_WORDS]}")

@@ -33,6 +33,8 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _READERS: Final = 4
+_SMALL_BYTES: Final = 2048
+_MANY_SMALL: Final = 10_000
 #: Packing removes folders of loose objects that became empty, also in the moment in which libgit2
 #: puts an object there; writing the same objects again makes the folder anew.
 _TRIES: Final = 4
@@ -61,6 +63,7 @@ class GitopsRepo:
         self._signer = signer
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="git")
         self._local = threading.local()
+        self._small: dict[str, bytes] = {}  # contents by object id: they never change
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -92,7 +95,18 @@ class GitopsRepo:
 
     async def blob(self, blob_id: str) -> bytes:
         """The bytes of a file by its object id."""
-        return await self._run(git_trees.blob, blob_id)
+        known = self._small.get(blob_id)
+        return await self._run(git_trees.blob, blob_id) if known is None else known
+
+    async def load_blobs(self, blob_ids: Collection[str]) -> None:
+        """Read small files in one go, so that `blob` has them at hand."""
+        missing = [blob_id for blob_id in blob_ids if blob_id not in self._small]
+        if missing:
+            for blob_id, data in zip(missing, await self._run(_blobs, missing), strict=True):
+                if len(data) <= _SMALL_BYTES:
+                    self._small[blob_id] = data
+        while len(self._small) > _MANY_SMALL:
+            del self._small[next(iter(self._small))]
 
     async def files(self, commit: str, path: str = "") -> dict[str, bytes]:
         """Every regular file below a folder, by path relative to it."""
@@ -176,6 +190,10 @@ class GitopsRepo:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except (pygit2.GitError, OSError) as error:
             raise RepositoryUnavailable(f"The repository could not be used: {error}") from error
+
+
+def _blobs(repository: pygit2.Repository, blob_ids: Sequence[str]) -> list[bytes]:
+    return [git_trees.blob(repository, blob_id) for blob_id in blob_ids]
 
 
 def _heads(repository: pygit2.Repository) -> dict[str, str]:
