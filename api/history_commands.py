@@ -80,7 +80,8 @@ Signers = Annotated[
     typer.Option(
         exists=True,
         dir_okay=False,
-        help="Keys that the platform signs with, as git's gpg.ssh.allowedSignersFile has them.",
+        help="Keys that the platform signs with, beside that of GIT_SIGNING_KEY_FILE, as git's "
+        "gpg.ssh.allowedSignersFile has them. Without any key signatures are not looked at.",
     ),
 ]
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -169,6 +170,8 @@ async def open_audit(settings: Settings, known: Known) -> AsyncIterator[Audit]:
         check = IntentCheck(sources, Kustomize(), templates, rendering)
         repo, intents = records.repo, records.intents
         again = Recomposition(repo, intents, records.history, check, templates, rendering)
+        if signer := await _signer(settings):
+            known = replace(known, keys={*(known.keys or ()), signer.public})
         yield Audit(repo, intents, again, known)
 
 

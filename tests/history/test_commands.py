@@ -7,9 +7,12 @@ from pathlib import Path
 
 import click.testing
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from typer.testing import CliRunner
 
 from api import commands
+from api.domain.names import AppRef
 from api.init_repo import init_repo
 from tests.history.people import EVE, MALLORY, Repository
 
@@ -83,6 +86,20 @@ def test_unsigned_commits_are_found_where_keys_are_given(run: Run, repository, t
     assert "not signed" in result.stdout
     signers.write_text("nothing\n")
     assert run("audit", "verify", "--allowed-signers", str(signers)).exit_code == 2
+
+
+def test_the_platforms_own_key_is_known(run: Run, tmp_path, monkeypatch):
+    key = tmp_path / "key"
+    private = Ed25519PrivateKey.generate()
+    encoding = (Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    key.write_bytes(private.private_bytes(*encoding))
+    monkeypatch.setenv("GIT_SIGNING_KEY_FILE", str(key))
+    assert run("init-repo").exit_code == 0
+    assert run("audit", "verify").exit_code == 0
+    repository = Repository(tmp_path / "data/repo.git")
+    forged = repository.platform(AppRef("ubob", "one"), {f"{APP}/app.yaml": b"x"})
+    findings = json.loads(run("audit", "verify", "--json").stdout)["findings"]
+    assert [(f["commit"], f["rule"]) for f in findings] == [(forged, "signature")]
 
 
 @pytest.mark.parametrize("since", ["yesterday", "abc123", "", "2026-13-01", "x" * 40])
