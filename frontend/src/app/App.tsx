@@ -59,10 +59,16 @@ function useFocusOnArrival(path: string, signedIn: boolean): void {
     shown.current = arrived;
     // The focus went with the page that was left; where it stayed, as in the code of a draft that
     // becomes an app, it is somebody's.
-    if (document.activeElement !== document.body) return;
+    if (focusStayed()) return;
     window.scrollTo(0, 0);
     return focusMain();
   }, [path, signedIn]);
+}
+
+function focusStayed(): boolean {
+  const focused = document.activeElement;
+  // A page that waits for the next one to load is hidden, and loses the focus only after that.
+  return focused !== null && focused !== document.body && focused.checkVisibility();
 }
 
 /** Also when the page is still loading: unless the focus went somewhere else by then. */
@@ -74,7 +80,7 @@ function focusMain(): () => void {
     return main !== null && document.activeElement === main;
   };
   const observer = new MutationObserver(() => {
-    if (document.activeElement !== document.body || arrive()) observer.disconnect();
+    if (focusStayed() || arrive()) observer.disconnect();
   });
   if (!arrive()) observer.observe(document.body, { childList: true, subtree: true });
   return () => observer.disconnect();
