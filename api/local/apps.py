@@ -161,7 +161,7 @@ class LocalApp:
                 if pod is not serving and not self._is_wanted(pod) and not self._is_last_good(pod):
                     self._stop(pod)
             self._lead_to(serving, self._objects)
-            if any(self._is_wanted(pod) and pod.phase != "pending" for pod in self._pods):
+            if any(self._is_wanted(pod) and pod.ready for pod in self._pods):
                 self._times.setdefault("starting", datetime.now(UTC))
         self._changed()
 
