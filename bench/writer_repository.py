@@ -92,25 +92,32 @@ def _file(path: str, mark: int) -> bytes:
 _CODE, _OVERLAY, _PLATFORM, _FIRST = 1, 2, 3, 100
 
 
+#: As `dump` writes it: 100,000 dumps would take minutes.
+_APP_TEXT = dump(AppFile(id="the-app", user="the-user", name="the-app"))
+
+
 def _app(ref: AppRef) -> bytes:
-    return dump(AppFile(id=ref.app_id, user=ref.user_id, name=ref.app_id))
+    text = _APP_TEXT.replace(b"the-app", ref.app_id.encode())
+    return text.replace(b"the-user", ref.user_id.encode())
 
 
 def _main(size: Size) -> Iterator[bytes]:
     created = datetime.fromtimestamp(_AT, UTC)
+    tenant = dump(TenantFile(user="the-user", username="the-user", created=created))
     yield _blob(_CODE, HELLO)
     yield _blob(_OVERLAY, EMPTY_OVERLAY)
     yield _blob(_PLATFORM, dump(PlatformFile(shards=16**size.digits)))
     refs = size.refs()
     for number, ref in enumerate(refs):
-        tenant = TenantFile(user=ref.user_id, username=ref.user_id, created=created)
         yield _blob(_FIRST + 2 * number, _app(ref))
-        yield _blob(_FIRST + 2 * number + 1, dump(tenant))
+        yield _blob(_FIRST + 2 * number + 1, tenant.replace(b"the-user", ref.user_id.encode()))
     yield _commit("main", "Import\n")
     yield _file("platform.yaml", _PLATFORM)
     for number, ref in enumerate(refs):
         folder = app_folder(ref, size.digits)
-        yield _file(f"{tenant_folder(ref.user_id, size.digits)}/tenant.yaml", _FIRST + 2 * number + 1)
+        yield _file(
+            f"{tenant_folder(ref.user_id, size.digits)}/tenant.yaml", _FIRST + 2 * number + 1
+        )
         yield _file(f"{folder}/app.yaml", _FIRST + 2 * number)
         yield _file(f"{folder}/code/user_code.py", _CODE)
         yield _file(f"{folder}/overlay/kustomization.yaml", _OVERLAY)
