@@ -190,7 +190,9 @@ it("a refusal names the rule and opens that version in the editor, over no draft
   expect(screen.getByText("user_code.py:3 · import-refused")).toBeTruthy();
   expect(screen.queryByRole("button", { name: "Roll back" })).toBeNull();
 
-  fireEvent.click(screen.getByRole("button", { name: "Open in the editor" }));
+  const opener = screen.getByRole("button", { name: "Open in the editor" });
+  expect(document.activeElement).toBe(opener);
+  fireEvent.click(opener);
   expect(loadDraft(key)?.content.files).toEqual({});
   fireEvent.click(await screen.findByRole("button", { name: "Replace them" }));
   expect(loadDraft(key)).toMatchObject({

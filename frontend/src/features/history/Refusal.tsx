@@ -1,5 +1,5 @@
 import { PencilLine } from "lucide-react";
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useLocation } from "wouter";
 import { type ApiError, diagnosticsOf } from "../../api/errors";
 import type { PastVersion } from "../../api/types";
@@ -30,8 +30,12 @@ export function Refusal({
   now: PastVersion | undefined;
 }) {
   const [, navigate] = useLocation();
+  const opener = useRef<HTMLButtonElement>(null);
   const [trouble, setTrouble] = useState<"draft" | "full">();
   const canOpen = error.code === "source_refused" && userId !== undefined && then?.exists;
+
+  // What was pressed went with the refusal; this is what can be done now.
+  useEffect(() => opener.current?.focus(), []);
 
   function open(replacing: boolean): void {
     if (!userId || !then) return;
@@ -50,7 +54,12 @@ export function Refusal({
         error={error}
         actions={
           canOpen ? (
-            <Button small icon={<PencilLine aria-hidden />} onClick={() => open(false)}>
+            <Button
+              ref={opener}
+              small
+              icon={<PencilLine aria-hidden />}
+              onClick={() => open(false)}
+            >
               Open in the editor
             </Button>
           ) : undefined
