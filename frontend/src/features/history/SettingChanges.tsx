@@ -1,7 +1,7 @@
 import { ArrowRight } from "lucide-react";
 import { visible } from "../../ui/visible";
 import type { SettingChange } from "./compare";
-import styles from "./history.module.css";
+import styles from "./settings.module.css";
 
 /** Settings in words: what each was, and what it became. */
 export function SettingChanges({ changes }: { changes: readonly SettingChange[] }) {
