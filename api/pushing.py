@@ -181,6 +181,10 @@ class Pusher:
                 raise _told(trouble, unknown=unknown)
 
     async def _plan(self, wishes: Sequence[Wish], shards: Collection[str]) -> _Plan:
+        with self._repo.gathering():
+            return await self._planned(wishes, shards)
+
+    async def _planned(self, wishes: Sequence[Wish], shards: Collection[str]) -> _Plan:
         main = await self._repo.head(MAIN)
         if main is None:
             raise RepositoryUnavailable("The repository has no branch main.")
@@ -214,6 +218,7 @@ class Pusher:
 
     async def _send(self, moves: Sequence[Move]) -> Result:
         await self.spaced()
+        await self._repo.store()
         self._pushed_at = time.monotonic()
         return await self._upstream.push(moves)
 

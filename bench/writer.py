@@ -194,7 +194,13 @@ async def commit_work(root: Path) -> None:
     tip = await repo.head("main")
     assert tip  # noqa: S101  (it was just made)
     changes = [Change({path: data}, "deploy\n", person("bob", "u1")) for path, data in edits]
-    ours = await timed(lambda: repo.build(tip, changes))
+
+    async def written() -> None:
+        with repo.gathering():
+            await repo.build(tip, changes)
+        await repo.store()
+
+    ours = await timed(written)
     await repo.close()
     floor = await timed(lambda: asyncio.to_thread(fast_import, root / "floor.git", edits))
     print(f"\n{EDITS} commits       ms each   speed")

@@ -23,6 +23,8 @@ _STALE_SECONDS: Final = 30.0
 _MANY_LOOSE: Final = 2000
 #: What git leaves when it is killed while it receives or packs, once nobody can be writing it.
 _LEFT_SECONDS: Final = 24 * 3600.0
+#: Packs, one of each large batch, from which it is as well: every look-up asks each of them.
+_MANY_PACKS: Final = 40
 _SAMPLE: Final = "17"  # one of the 256 folders of loose objects; ids are evenly spread
 _STEPS: Final = (
     # Packs of sizes that at least double: their number grows with the logarithm of the history,
@@ -55,7 +57,9 @@ class Housekeeping:
         """
         await asyncio.to_thread(clear_stale_locks, self._path)
         await asyncio.to_thread(_clear_left_behind, self._path)
-        if await asyncio.to_thread(_loose_objects, self._path) < self._many_loose:
+        loose = await asyncio.to_thread(_loose_objects, self._path)
+        packs = await asyncio.to_thread(_packs, self._path)
+        if loose < self._many_loose and packs < _MANY_PACKS:
             return False
         with _alone(self._path / "housekeeping.lock") as lock:
             if lock is None:
@@ -109,6 +113,10 @@ def _removed(file: Path, seconds: float) -> bool:
 def _loose_objects(path: Path) -> int:
     folder = path / "objects" / _SAMPLE
     return sum(256 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _packs(path: Path) -> int:
+    return sum(1 for _ in (path / "objects" / "pack").glob("*.pack"))
 
 
 @contextlib.contextmanager

@@ -7,19 +7,21 @@ again on the new tip when what it expects still stands there, and never rebased 
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 
 import pygit2
 from pygit2.enums import SortMode
 
-from api.clients import git_commits, git_trees
+from api.clients import git_commits, git_gathering, git_trees
 from api.clients.commit_signing import Signer
 from api.clients.git_commits import Change, Overtaken, create, read_file
+from api.clients.git_history import commit_time, signature
 from api.clients.git_trees import Edit, Entry
 from api.domain.commit_message import Person, source_commit
 from api.domain.repo_layout import shard_branch
@@ -62,7 +64,10 @@ class GitopsRepo:
         self.path = path
         self._signer = signer
         self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="git")
-        self._local = threading.local()
+        self._gathered: git_gathering.Objects = {}
+        self._reading = _PerThread(lambda: git_gathering.open_reading(path, self._gathered))
+        self._gathering = _PerThread(lambda: git_gathering.open_gathering(path, self._gathered))
+        self._writing = self._reading
         self._small: dict[str, bytes] = {}  # contents by object id: they never change
 
     async def close(self) -> None:
@@ -108,6 +113,10 @@ class GitopsRepo:
         while len(self._small) > _MANY_SMALL:
             del self._small[next(iter(self._small))]
 
+    async def file(self, object_id: str) -> bytes | None:
+        """The bytes of a file by its object id; None for a folder or a submodule."""
+        return await self._run(git_trees.file, object_id)
+
     async def files(self, commit: str, path: str = "") -> dict[str, bytes]:
         """Every regular file below a folder, by path relative to it."""
         return await self._run(git_trees.files, commit, path)
@@ -138,7 +147,7 @@ class GitopsRepo:
 
     async def preview(self, base: str, edits: Mapping[str, Edit], path: str) -> Mapping[str, Entry]:
         """The names in a folder as they would be after edits of a commit; nothing is committed."""
-        return await self._run(_preview, base, edits, path)
+        return await self._run_in(self._reading, _preview, base, edits, path, self.path)
 
     async def build(self, tip: str, changes: Sequence[Change]) -> list[str | Overtaken]:
         """Write one commit after the other on `tip`, without moving a branch.
@@ -146,14 +155,36 @@ class GitopsRepo:
         For each change the commit (the one before it when nothing would change), or Overtaken
         when what it expects is not there; such a change leaves no trace.
         """
-        return await self._run(git_commits.build, tip, changes, self._signer)
+        return await self._run_in(self._writing, git_commits.build, tip, changes, self._signer)
 
     async def compose(self, tip: str, edits: Mapping[str, Edit], message: str) -> str:
         """Write a commit that is a pure function of `tip`, edits and message; no branch moves.
 
         The message's Source-Commit gives the dates, so that replicas write the same id.
         """
-        return await self._run(git_commits.compose, tip, edits, message, self._signer)
+        return await self._run_in(
+            self._writing, git_commits.compose, tip, edits, message, self._signer
+        )
+
+    @contextmanager
+    def gathering(self) -> Iterator[None]:
+        """Keep what is built and composed in memory; `store` it before a branch names it."""
+        self._gathered.clear()  # of a plan that was never sent
+        self._writing = self._gathering
+        try:
+            yield
+        finally:
+            self._writing = self._reading
+
+    async def store(self) -> None:
+        """Put what was gathered into the repository, all at once."""
+        gathered = dict(self._gathered)
+        await self._run(lambda _: git_gathering.store(self.path, gathered))
+        self._gathered.clear()
+
+    async def signature_fault(self, commit: str, known: Collection[bytes]) -> str | None:
+        """What is wrong with a commit's signature; None when one of the known keys made it."""
+        return await self._run(git_commits.commit_fault, commit, known)
 
     async def reading(
         self,
@@ -164,20 +195,23 @@ class GitopsRepo:
         """What a function of `git_history` or `git_changes` reads, in a thread of git's."""
         return await self._run(function, *args, **kwargs)
 
-    async def signature_fault(self, commit: str, known: Collection[bytes]) -> str | None:
-        """What is wrong with a commit's signature; None when one of the known keys made it."""
-        return await self._run(git_commits.commit_fault, commit, known)
-
     async def _run(
         self,
         function: Callable[Concatenate[pygit2.Repository, _P], _R],
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> _R:
+        return await self._run_in(self._reading, function, *args, **kwargs)
+
+    async def _run_in(
+        self,
+        repositories: "_PerThread",
+        function: Callable[Concatenate[pygit2.Repository, _P], _R],
+        *args: _P.args,
+        **kwargs: _P.kwargs,
+    ) -> _R:
         def call() -> _R:
-            repository = getattr(self._local, "repository", None)
-            if repository is None:
-                repository = self._local.repository = pygit2.Repository(str(self.path))
+            repository = repositories.here()
             for _ in range(_TRIES - 1):
                 try:
                     return function(repository, *args, **kwargs)
@@ -190,6 +224,21 @@ class GitopsRepo:
             return await asyncio.get_running_loop().run_in_executor(self._threads, call)
         except (pygit2.GitError, OSError) as error:
             raise RepositoryUnavailable(f"The repository could not be used: {error}") from error
+
+
+class _PerThread:
+    """One opened repository for each thread, as libgit2 wants it."""
+
+    def __init__(self, open_one: Callable[[], pygit2.Repository]) -> None:
+        self._open = open_one
+        self._local = threading.local()
+
+    def here(self) -> pygit2.Repository:
+        """This thread's own."""
+        found: pygit2.Repository | None = getattr(self._local, "repository", None)
+        if found is None:
+            found = self._local.repository = self._open()
+        return found
 
 
 def _blobs(repository: pygit2.Repository, blob_ids: Sequence[str]) -> list[bytes]:
@@ -223,16 +272,9 @@ def _describe(commit: pygit2.Commit) -> CommitInfo:
         id=str(commit.id),
         parent=str(commit.parent_ids[0]) if commit.parent_ids else None,
         message=commit.raw_message.decode("utf-8", "replace"),
-        author=_person(commit.author),
-        committer=_person(commit.committer),
-        at=datetime.fromtimestamp(commit.commit_time, UTC),
-    )
-
-
-def _person(signature: pygit2.Signature) -> Person:
-    return Person(
-        signature.raw_name.decode("utf-8", "replace"),
-        signature.raw_email.decode("utf-8", "replace"),
+        author=signature(commit.author),
+        committer=signature(commit.committer),
+        at=commit_time(commit),
     )
 
 
@@ -278,7 +320,8 @@ def _shard_states(repository: pygit2.Repository, main: str) -> dict[str, ShardSt
 
 
 def _preview(
-    repository: pygit2.Repository, base: str, edits: Mapping[str, Edit], path: str
+    _: pygit2.Repository, base: str, edits: Mapping[str, Edit], path: str, folder: Path
 ) -> Mapping[str, Entry]:
+    repository = git_gathering.open_gathering(folder, {})  # what it writes is forgotten
     tree = git_trees.store(repository, edits, base)
     return git_trees.outline_of(repository, tree, path, 1)
