@@ -58,8 +58,11 @@ class IntentCheck:
     async def source(
         self, files: Mapping[str, bytes], entrypoint: str, additional_imports: Collection[str]
     ) -> list[Diagnostic]:
-        """Only the source check, as the editor asks for it while somebody types."""
-        return await self._sources.check(files, entrypoint, additional_imports)
+        """Only the source check, as the editor asks for it while somebody types: deploys go first.
+
+        Raises CheckUnavailable.
+        """
+        return await self._sources.check(files, entrypoint, additional_imports, can_wait=True)
 
     async def check(
         self, ref: AppRef, folder: AppFolder, platform: PlatformFile
@@ -69,7 +72,7 @@ class IntentCheck:
         found += intent_check.check_structure(folder)
         code = folder.below("code")
         entrypoint = app.entrypoint if app else AppFile.model_fields["entrypoint"].default
-        found += await self.source(code, entrypoint, platform.additional_imports)
+        found += await self._sources.check(code, entrypoint, platform.additional_imports)
         if app and not _has_error(found):
             found += await self._overlay(app, folder, platform)
         return app, found

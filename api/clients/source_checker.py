@@ -15,7 +15,7 @@ import signal
 import struct
 import sys
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import astuple
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -32,10 +32,15 @@ _LENGTH: Final = struct.Struct(">I")
 
 
 class SourceChecker:
-    """A small pool of helpers; questions beyond it wait their turn."""
+    """A small pool of helpers; questions beyond it wait their turn.
+
+    Questions that can wait have all helpers but one among them: whatever somebody sends at once,
+    a deploy waits for one of these at most.
+    """
 
     def __init__(self, helpers: int = HELPERS) -> None:
         self._size = helpers
+        self._can_wait = asyncio.Semaphore(max(1, helpers - 1))
         self._idle: asyncio.Queue[_Helper | None] | None = None
         self._all: set[_Helper] = set()
 
@@ -56,11 +61,19 @@ class SourceChecker:
         files: Mapping[str, bytes],
         entrypoint: str,
         additional_imports: Collection[str] = (),
+        *,
+        can_wait: bool = False,
     ) -> list[Diagnostic]:
-        """Check the files as `source_check.check` does.
+        """Check the files as `source_check.check` does; `can_wait`: after those that cannot.
 
         Raise CheckUnavailable when there is no verdict: the helper was killed, or took too long.
         """
+        async with self._can_wait if can_wait else nullcontext():
+            return await self._check(files, entrypoint, additional_imports)
+
+    async def _check(
+        self, files: Mapping[str, bytes], entrypoint: str, additional_imports: Collection[str]
+    ) -> list[Diagnostic]:
         idle = self._idle
         if idle is None:
             raise CheckUnavailable("The source check is not running.")

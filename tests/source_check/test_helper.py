@@ -52,6 +52,42 @@ async def test_many_questions_at_once_all_get_their_own_answer(checker: SourceCh
     assert await asyncio.gather(*map(ask, range(60))) == [number + 1 for number in range(60)]
 
 
+async def test_what_can_wait_never_takes_every_helper(checker: SourceChecker) -> None:
+    ended: list[str] = []
+
+    async def ask(name: str, *, can_wait: bool) -> None:
+        assert await checker.check(BAD, "user_code.py", can_wait=can_wait) == check(BAD)
+        ended.append(name)
+
+    patient = [asyncio.create_task(ask("validate", can_wait=True)) for _ in range(30)]
+    await asyncio.sleep(0)
+    urgent = [asyncio.create_task(ask("deploy", can_wait=False)) for _ in range(3)]
+    await asyncio.gather(*urgent)
+    assert ended.count("validate") < len(patient) // 2
+    await asyncio.gather(*patient)
+    assert ended.count("validate") == len(patient)
+
+
+async def test_one_helper_serves_what_can_wait_too() -> None:
+    checker = SourceChecker(helpers=1)
+    await checker.start()
+    assert await checker.check(BAD, "user_code.py", can_wait=True) == check(BAD)
+    await checker.close()
+
+
+async def test_what_can_wait_and_is_cancelled_leaves_its_place_to_others(
+    checker: SourceChecker,
+) -> None:
+    tasks = [
+        asyncio.create_task(checker.check(BAD, "user_code.py", can_wait=True)) for _ in range(3)
+    ]
+    await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert await checker.check(BAD, "user_code.py", can_wait=True) == check(BAD)
+
+
 async def test_a_killed_helper_gives_no_verdict_and_is_replaced(checker: SourceChecker) -> None:
     for pid in _pids(checker):
         os.kill(pid, signal.SIGKILL)
