@@ -123,7 +123,9 @@ class Reconciler:
             return Shard(fetched=head, attempted=head, applied=head)
         if folder.done != folder.commit:
             return Shard(fetched=head, attempted=folder.attempted, applied=folder.applied)
-        return Shard(fetched=head, attempted=head, applied=folder.applied, apply_error=folder.error)
+        # Named, as Flux names the object: whoever reads it knows that it is this app's own.
+        error = f"{ref.app_id}: {folder.error}"
+        return Shard(fetched=head, attempted=head, applied=folder.applied, apply_error=error)
 
     def delay(self, ref: AppRef) -> str | None:
         """Why this app's newest folder could not be dealt with yet, if so."""

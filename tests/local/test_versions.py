@@ -1,14 +1,17 @@
 """New versions come beside old ones, and only what works takes over."""
 
 import asyncio
+from dataclasses import replace
 
 import httpx2
 import pytest
 
 from api.clients.git_trees import Folder
 from api.domain.names import AppRef, shard_of
+from api.domain.progress import Reached, progress
 from api.domain.rollout import LiveVersion, Observation
 from tests.local.conftest import World, folder, hello
+from tests.rollout.scenes import INTENT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -105,7 +108,7 @@ async def test_a_deleted_app_is_gone_and_may_come_again(world: World, ref: AppRe
 
 async def test_an_app_that_does_not_build_holds_up_nobody(world: World, ref: AppRef) -> None:
     other = AppRef(ref.user_id, "other")
-    bad, _ = folder(ref, hello("one"), extra={"generated/service.yaml": b"kind: {"})
+    bad, bad_intent = folder(ref, hello("one"), extra={"generated/service.yaml": b"kind: {"})
     good, intent = folder(other, hello("two"))
     edits = {f"{ref.user_id}/{ref.app_id}": Folder(bad), f"{ref.user_id}/other": Folder(good)}
     commit = await world.commit(ref.user_id, edits)
@@ -113,6 +116,10 @@ async def test_an_app_that_does_not_build_holds_up_nobody(world: World, ref: App
     seen = await world.until(ref, lambda o: o.shard.apply_error)
     assert seen.shard.apply_error is not None
     assert "generated/service.yaml" in seen.shard.apply_error
+    mine = replace(INTENT, digest=bad_intent, app_id=ref.app_id)
+    shown = progress(mine, Reached(fetched=True, attempted=True), seen, INTENT.committed_at)
+    assert shown.error is not None
+    assert shown.error.message.startswith(f"The cluster refused the app: {ref.app_id}: ")
     assert (seen.shard.attempted, seen.shard.applied == commit) == (commit, False)
     assert (await world.cluster.observe(other)).shard.apply_error is None
 
