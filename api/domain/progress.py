@@ -153,12 +153,6 @@ def _told(
     if stopped is None:
         return Progress("live", percent, stages[-1].detail, intent.commit, stages)
     name, step = stopped
-    if intent.superseded_by:
-        message = f"Superseded by {intent.superseded_by[:7]} before it went live."
-        passed = tuple(
-            s if s.state in ("done", "skipped") else Stage(s.name, "skipped") for s in stages
-        )
-        return Progress("superseded", percent, message, intent.commit, passed)
     message = step.detail
     if _older(intent, observation):
         stop = "" if message.endswith((".", "!", "?")) else "."

@@ -47,7 +47,6 @@ class Intent:
     hold: Hold | None = None
     waiting: str | None = None  # why publishing waits
     blocked: str | None = None  # suspended or taken down: by whom and why
-    superseded_by: str | None = None  # a newer commit of the app that was accepted
     app_id: str = ""  # tells whether Flux' words are about this app
 
 

@@ -249,11 +249,3 @@ def test_a_pod_that_was_replaced_much_later_has_its_own_time_to_start():
     seen = replace(LIVE, pods=(pod(phase="starting", started_at=at(5000)),))
     assert look(seen, now=5010).stage == "starting"
     assert look(seen, now=5200).stage == "failed"
-
-
-def test_a_newer_intent_supersedes_what_is_not_live_and_nothing_that_is():
-    newer = replace(INTENT, superseded_by="9" * 40)
-    shown = look(SERVING_OLD, newer)
-    assert shown.stage == "superseded"
-    assert set(states(shown)) == {"done", "skipped"}
-    assert look(LIVE, newer).stage == "live"
