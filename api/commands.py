@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from api import admin_commands, history_commands
 from api.clients.git_program import without_user
+from api.dependencies import Platform
 from api.errors import Unavailable
 from api.log import configure_logging
 from api.main import REPOSITORY, create_app
@@ -75,13 +76,7 @@ def serve(*, as_json: Json = False) -> None:
     settings = load_settings()
     configure_logging()
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the banner says it
-    addresses = Addresses(
-        address=settings.platform_origin,
-        apps_address=settings.apps_origin,
-        data_folder=str(settings.data_dir.resolve()),
-        isolated=settings.mode == "cluster",
-    )
-    run(_serve(settings, addresses.model_dump_json() if as_json else _banner(addresses)))
+    run(_serve(settings, as_json=as_json))
 
 
 @app.command("init-repo")
@@ -117,7 +112,7 @@ def print_settings(*, as_json: Json = False) -> None:
         typer.echo(f"| `{row.name}` | {row.default} | {row.description} |")
 
 
-async def _serve(settings: Settings, banner: str) -> None:
+async def _serve(settings: Settings, *, as_json: bool) -> None:
     with _listen(settings) as listener:
         app = create_app(settings)
         server = _Server(
@@ -132,7 +127,7 @@ async def _serve(settings: Settings, banner: str) -> None:
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_SECONDS,
             ),
-            banner,
+            lambda: _started(app.state.platform, as_json=as_json),
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -148,7 +143,7 @@ class _Server(uvicorn.Server):
     parts of the platform are closed.
     """
 
-    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+    def __init__(self, config: uvicorn.Config, banner: Callable[[], str]) -> None:
         super().__init__(config)
         self._banner = banner
 
@@ -160,7 +155,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to serve, then say so."""
         await super().startup(sockets)
-        typer.echo(self._banner)
+        typer.echo(self._banner())
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -184,6 +179,18 @@ def _listen(settings: Settings) -> socket.socket:
             hint="Stop the program that uses the port, or choose another with PORT=….",
         ) from error
     return listener
+
+
+def _started(platform: Platform, *, as_json: bool) -> str:
+    """What is printed once it serves."""
+    settings = platform.settings
+    addresses = Addresses(
+        address=settings.platform_origin,
+        apps_address=settings.apps_origin,
+        data_folder=str(settings.data_dir.resolve()),
+        isolated=platform.cluster.isolated,
+    )
+    return addresses.model_dump_json() if as_json else _banner(addresses)
 
 
 def _banner(addresses: Addresses) -> str:

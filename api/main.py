@@ -102,7 +102,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
 
 async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitStack) -> Platform:
-    """Open every part, in the order in which they need each other; `stack` closes them again."""
+    """Open every part, in the order in which they need each other; `stack` closes them again.
+
+    Raises Unavailable for what cannot be opened, and for MODE=cluster: nothing would isolate.
+    """
+    if settings.mode == "cluster":
+        raise Unavailable(
+            "MODE=cluster: running on a cluster is not built yet.",
+            hint="Leave MODE away: everything then runs on this machine, without isolation.",
+        )
     if settings.git_remote is None:
         await make_repository(settings)
     records = await stack.enter_async_context(open_records(settings))

@@ -16,7 +16,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     mode: Literal["embedded", "cluster"] = Field(
-        "embedded", description="`embedded` runs everything on this machine; `cluster` uses Flux."
+        "embedded",
+        description="`embedded` runs everything on this machine; `cluster`, which uses Flux, is "
+        "not built yet and is refused at start.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on (embedded).")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(

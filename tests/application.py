@@ -8,6 +8,7 @@ import httpx2
 from fastapi import FastAPI
 
 from api.dependencies import Records
+from api.local.cluster import LocalCluster
 from api.main import create_app, open_records
 from api.settings import Settings
 
@@ -60,5 +61,7 @@ async def application(settings: Settings) -> AsyncIterator[Application]:
     """Open it; what routes find at `app.state.platform` is the part that accounts need."""
     app = create_app(settings)
     async with open_records(settings) as records:
-        app.state.platform = SimpleNamespace(settings=settings, records=records, checks={})
+        app.state.platform = SimpleNamespace(
+            settings=settings, records=records, cluster=LocalCluster, checks={}
+        )
         yield Application(app, records)

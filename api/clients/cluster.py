@@ -21,6 +21,10 @@ class LogLine:
 class Cluster(Protocol):
     """Observed by `clients` (Kubernetes and Flux) or by `local` (the embedded stand-in)."""
 
+    @property
+    def isolated(self) -> bool:
+        """Whether it keeps apps apart from each other and from the machines they run on."""
+
     async def observe(self, ref: AppRef) -> Observation:
         """What is known of the app now; costs no request to the API server."""
 

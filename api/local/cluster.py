@@ -30,6 +30,8 @@ _LOG: Final = logging.getLogger(__name__)
 class LocalCluster:
     """Observed through the protocol of `api.clients.cluster`; started and closed by the api."""
 
+    isolated: Final = False
+
     def __init__(self, settings: Settings, repo: GitopsRepo, kustomize: Kustomize) -> None:
         self._runner_python = settings.runner_python
         self._folder = RunFolder(settings.data_dir.absolute() / "run")

@@ -65,7 +65,7 @@ async def meta(platform: CurrentPlatform) -> Meta:
         mode=settings.mode,
         signup=settings.signup,
         apps_origin=settings.apps_origin,
-        isolated=settings.mode == "cluster",
+        isolated=platform.cluster.isolated,
         idle_hours=settings.idle_hours,
         max_apps_per_user=settings.max_apps_per_user,
         version=__version__,

@@ -82,6 +82,17 @@ def test_a_port_in_use_is_told_and_nothing_else_happens(served: Product, tmp_pat
     assert not other.data_dir.exists()
 
 
+def test_a_cluster_is_refused_for_nothing_there_would_isolate(tmp_path: Path):
+    cluster = {"MODE": "cluster", "SECRET_KEY": "k" * 40, "BASE_DOMAIN": "platform.example.org"}
+    product = Product(tmp_path / "data", settings=cluster)
+    result = command(product, "serve")
+    assert result.returncode == 1
+    assert "MODE=cluster" in result.stderr
+    assert "not built yet" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not product.data_dir.exists()
+
+
 def test_a_data_folder_that_cannot_be_used_is_told(tmp_path: Path):
     (tmp_path / "data").write_text("a file is in the way")
     result = command(Product(tmp_path / "data"), "serve")
