@@ -1,10 +1,11 @@
 """How far a change has come, and what runs: git and the cluster, read together.
 
-Nothing here is remembered that cannot be found again: which shard commit first carries an intent
-is read from the branch, and kept only to save the walk.
+What is remembered here can be found again: which shard commit first carries an intent is read from
+the branch, and kept to save the search. Only since when something is waited for is not in git.
 """
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +14,9 @@ from typing import Final, TypeVar
 
 from api.clients.cluster import Cluster
 from api.clients.commit_index import AppCommit
+from api.clients.git_publications import Wanted, first_publication
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.store import Store
-from api.domain.commit_message import source_commit
 from api.domain.manifests import intent_digest
 from api.domain.names import AppRef, app_path, shard_of
 from api.domain.progress import (
@@ -30,11 +31,14 @@ from api.domain.progress import (
 )
 from api.domain.publication import Entries, entries_of
 from api.domain.repo_layout import AppFile, PlatformFile, TenantFile, shard_branch
-from api.errors import NotFound
+from api.domain.rollout import Observation
+from api.domain.sightings import Sightings
+from api.errors import ClusterUnavailable, NotFound, PlatformError
 from api.history import History
 from api.intents import Intents, StoredApp
 from api.publishing import Publisher
 
+_LOG: Final = logging.getLogger(__name__)
 _KEPT: Final = 10_000
 #: Seconds until a stream looks again without being told: deadlines pass silently.
 _LOOK_AGAIN: Final = 1.0
@@ -102,6 +106,8 @@ class Rollouts:
         self._apps_origin = apps_origin
         self._first: OrderedDict[tuple[AppRef, str], str] = OrderedDict()
         self._carried: OrderedDict[tuple[AppRef, str, str], bool] = OrderedDict()
+        self._seen = Sightings()
+        self._blind_until: datetime | None = None  # when the cluster last gave no answer
 
     def url(self, ref: AppRef) -> str:
         """The app's public address."""
@@ -110,12 +116,20 @@ class Rollouts:
     async def overviews(self, apps: Sequence[StoredApp]) -> list[Overview]:
         """The apps with their state and last use."""
         used = await self._store.last_activity([app.ref for app in apps])
-        found = []
-        for app in apps:
-            status = await self.status(app.ref)
-            last = max(used.get(app.ref, app.deployed_at), app.deployed_at)
-            found.append(Overview(app, status.url, status.status, last, expires_at=None))
-        return found
+        found = await asyncio.gather(*(self.status(app.ref) for app in apps))
+        return [
+            Overview(app, now.url, now.status, max(used.get(app.ref, at), at), expires_at=None)
+            for app, now in zip(apps, found, strict=True)
+            for at in [app.deployed_at]
+        ]
+
+    async def overview_after_deploy(self, app: StoredApp) -> Overview:
+        """The app right after its change was saved: that is the answer, whatever else fails."""
+        try:
+            return (await self.overviews([app]))[0]
+        except PlatformError:
+            _LOG.exception("saved, but the state of %s cannot be told", app.ref)
+            return Overview(app, self.url(app.ref), "deploying", app.deployed_at, expires_at=None)
 
     async def progress(self, ref: AppRef) -> Progress:
         """How far the app's newest intent has come; raises NotFound for no app of this tenant."""
@@ -150,7 +164,7 @@ class Rollouts:
     async def _look(self, ref: AppRef) -> tuple[_Newest, Progress, RunStatus]:
         newest = await self._newest(ref)
         intent = await self._intent(newest)
-        seen = await self._cluster.observe(ref)
+        seen = await self._observe(ref)
         reached = Reached(
             fetched=await self._carries(newest, intent.published, seen.shard.fetched),
             attempted=await self._carries(newest, intent.published, seen.shard.attempted),
@@ -158,6 +172,13 @@ class Rollouts:
         )
         shown = progress(intent, reached, seen, datetime.now(UTC))
         return newest, shown, run_status(intent, shown, seen)
+
+    async def _observe(self, ref: AppRef) -> Observation:
+        try:
+            return await self._cluster.observe(ref)
+        except ClusterUnavailable:
+            self._blind_until = datetime.now(UTC)
+            raise
 
     async def _newest(self, ref: AppRef) -> _Newest:
         tip = await self._intents.indexed_tip()
@@ -178,18 +199,7 @@ class Rollouts:
         )
 
     async def _intent(self, newest: _Newest) -> Intent:
-        published = await self._published(newest)
-        info = await self._repo.info(published) if published else None
-        intent = Intent(
-            commit=newest.commit.commit,
-            committed_at=newest.commit.at,
-            digest=None,
-            wanted="gone",
-            published=published,
-            published_at=info.at if info else None,
-            waiting=self._publisher.waiting(newest.shard),
-            app_id=newest.ref.app_id,
-        )
+        intent = await self._dated(newest)
         hold = self._publisher.holds(newest.shard).get(newest.ref)
         # A newer intent than the publisher has looked at is not held: it waits to be published.
         if hold and hold.entries in (None, newest.entries):
@@ -210,31 +220,48 @@ class Rollouts:
             blocked=f"Stopped by {block.by}: {block.reason}" if block else None,
         )
 
+    async def _dated(self, newest: _Newest) -> Intent:
+        """The intent and its publication, with the times from which deadlines count."""
+        now = datetime.now(UTC)
+        commit, published = newest.commit, await self._published(newest)
+        info = await self._repo.info(published) if published else None
+        waiting = self._publisher.waiting(newest.shard)
+        hold = self._publisher.holds(newest.shard).get(newest.ref)
+        # While something is known to stand in the way, the time to publish does not run.
+        hindered = info is None and (waiting or hold)
+        sighting = self._seen.again if hindered else self._seen.first
+        seen = sighting((newest.ref, commit.commit), now)
+        intent = Intent(
+            commit=commit.commit,
+            committed_at=min(commit.at, seen),  # a date in the future would never pass
+            digest=None,
+            wanted="gone",
+            waiting=waiting,
+            app_id=newest.ref.app_id,
+            seen_at=seen,
+        )
+        if info is None:
+            return intent
+        seen = self._seen.first((newest.ref, commit.commit, info.id), now)
+        return replace(
+            intent,
+            published=info.id,
+            published_at=min(info.at, seen),
+            publication_seen_at=max(seen, self._blind_until or seen),
+        )
+
     async def _published(self, newest: _Newest) -> str | None:
         """The first shard commit that carries the intent; None while there is none."""
         key = (newest.ref, newest.commit.commit)
         if key in self._first:
             return self._first[key]
-        found: str | None = None
-        at = await self._repo.head(shard_branch(newest.shard))
-        while at and await self._is_published(newest, at):
-            found = at
-            info = await self._repo.info(at)
-            at = info.parent if info else None
+        tip = await self._repo.head(shard_branch(newest.shard))
+        digits = newest.platform.shard_digits
+        wanted = Wanted(newest.ref, newest.commit.commit, newest.entries, digits)
+        found = await self._repo.reading(first_publication, tip, wanted) if tip else None
         if found:
             _keep(self._first, key, found)
         return found
-
-    async def _is_published(self, newest: _Newest, at: str) -> bool:
-        info = await self._repo.info(at)
-        source = source_commit(info.message) if info else None
-        if source is None or await self._entries_at(newest.ref, at) != newest.entries:
-            return False
-        if await self._repo.is_ancestor(newest.commit.commit, source):
-            return True
-        # A commit that changed nothing of what is published: it stood there before.
-        before = await self._intents.entries(source, newest.platform, newest.ref)
-        return before == newest.entries
 
     async def _entries_at(self, ref: AppRef, revision: str) -> Entries:
         names = await self._repo.children(revision, f"{ref.user_id}/{ref.app_id}")

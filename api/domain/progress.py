@@ -101,7 +101,8 @@ def progress(
         if stopped:
             stages.append(Stage(name, "pending"))
             continue
-        scene = Scene(intent, reached, observation, now, since, seconds.get(name, 0.0))
+        counted = _counted(name, intent, since)
+        scene = Scene(intent, reached, observation, now, counted, seconds.get(name, 0.0))
         step = STEPS[name](scene)
         if step.state in ("done", "skipped"):
             finished = _finished(name, intent, observation, since)
@@ -133,6 +134,13 @@ def run_status(intent: Intent, shown: Progress, observation: Observation) -> Run
     return RunStatus(
         "validating" if early else "deploying", older is not None, older, shown.message
     )
+
+
+def _counted(name: StageName, intent: Intent, since: datetime) -> datetime:
+    """From when a stage's deadline counts: not before its cause was seen here."""
+    early = name in ("validated", "committed")
+    seen = intent.seen_at if early else intent.publication_seen_at
+    return max(seen, since) if seen else since
 
 
 def _finished(

@@ -47,6 +47,9 @@ class Intent:
     hold: Hold | None = None
     waiting: str | None = None  # why publishing waits
     blocked: str | None = None  # suspended or taken down: by whom and why
+    # Since when each is waited for here, which dates in git do not say; None: as git says.
+    seen_at: datetime | None = None
+    publication_seen_at: datetime | None = None
     app_id: str = ""  # tells whether Flux' words are about this app
 
 
@@ -76,7 +79,7 @@ class Deadlines:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that is known when one stage is judged; `since`: when the stage before ended."""
+    """Everything that is known when one stage is judged; `since`: from when its time counts."""
 
     intent: Intent
     reached: Reached

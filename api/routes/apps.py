@@ -79,7 +79,7 @@ async def create_app(
 ) -> Deploy:
     """Deploy a new app: checked, committed on `main`, published."""
     app = await deployments.create(user, AppDraft(**dict(body)), request_id, key)
-    return Deploy(**app_fields((await rollouts.overviews([app]))[0]))
+    return Deploy(**app_fields(await rollouts.overview_after_deploy(app)))
 
 
 @router.post("/validate", responses=_ANY)
@@ -108,7 +108,7 @@ async def update_app(
     """Deploy a change; the same content again makes no commit."""
     draft = AppDraft(**body.model_dump(exclude={"base_commit"}))
     app = await deployments.update(user, ref, draft, body.base_commit, request_id)
-    return Deploy(**app_fields((await rollouts.overviews([app]))[0]))
+    return Deploy(**app_fields(await rollouts.overview_after_deploy(app)))
 
 
 @router.delete("/{app_id}", status_code=202, responses=_OWN)

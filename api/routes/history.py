@@ -85,7 +85,7 @@ async def roll_back(
     does not pass the check any more.
     """
     app = await rollbacks.rollback(user, ref, body.commit, request_id)
-    return schemas.Deploy(**app_fields((await rollouts.overviews([app]))[0]))
+    return schemas.Deploy(**app_fields(await rollouts.overview_after_deploy(app)))
 
 
 @router.post(
@@ -99,7 +99,7 @@ async def restore(
 ) -> schemas.Deploy:
     """Bring a deleted app back as it was last, under its old address."""
     app = await rollbacks.restore(user, ref, request_id)
-    return schemas.Deploy(**app_fields((await rollouts.overviews([app]))[0]))
+    return schemas.Deploy(**app_fields(await rollouts.overview_after_deploy(app)))
 
 
 @router.get("/api/audit", responses=documented(401, 403), tags=["administration"])
