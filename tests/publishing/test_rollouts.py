@@ -13,7 +13,10 @@ from api.domain.names import AppRef, app_path, shard_of
 from api.domain.publication import Entries
 from api.domain.rollout import Observation
 from api.errors import ClusterUnavailable
+from api.rollback import Rollbacks
 from api.rollouts import Rollouts
+from api.routes import apps, history
+from api.routes.schemas import AppCreate, AppUpdate, RollbackRequest
 from tests.publishing.stack import HELLO, Stack, account, folder
 
 BOB = account("bob")
@@ -214,6 +217,24 @@ async def test_a_deploy_that_is_saved_is_told_though_its_state_cannot_be(stack, 
     assert shown.url == f"http://a{app_path(app.ref)}/"
     cluster.error = None
     assert (await rollouts.overview_after_deploy(app)).status == "deploying"
+
+
+async def test_every_request_that_saves_answers_though_the_state_cannot_be_told(
+    stack, rollouts, cluster
+):
+    cluster.error = ClusterUnavailable("The cluster does not answer.")
+    rollbacks = Rollbacks(stack.repo, stack.intents, stack.history, stack.deployments)
+    body = AppCreate(name="One", code=HELLO)
+    made = await apps.create_app(body, BOB, stack.deployments, rollouts, "r")
+    ref, change = AppRef(BOB.user_id, made.app_id), AppUpdate(code=f"{HELLO}x = 1\n")
+    changed = await apps.update_app(ref, change, BOB, stack.deployments, rollouts, "r")
+    back = RollbackRequest(commit=made.commit)
+    rolled_back = await history.roll_back(ref, back, BOB, rollbacks, rollouts, "r")
+    await stack.deployments.delete(BOB, ref, "r")
+    restored = await history.restore(ref, BOB, rollbacks, rollouts, "r")
+    answers = (made, changed, rolled_back, restored)
+    assert [answer.status for answer in answers] == ["deploying"] * 4
+    assert len({answer.commit for answer in answers}) == 4
 
 
 async def test_time_in_which_the_cluster_could_not_be_asked_does_not_count(
