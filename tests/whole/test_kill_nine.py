@@ -90,7 +90,7 @@ def assert_is_a_render_of_itself(product: Product, ref: AppRef) -> None:
     rendered = render_app(
         Templates.load(),
         AppSource(app, code, (), intent),
-        RenderSettings(runner_image=image),
+        RenderSettings(runner_image=image, trusted_proxies="127.0.0.1,::1"),
         running=shall_run(app, tenant),
         serving=serving,
     )
