@@ -12,7 +12,7 @@ import typer
 import uvicorn
 from pydantic import BaseModel
 
-from api import admin_commands, history_commands
+from api import admin_commands, history_commands, publish_commands
 from api.clients.git_program import without_user
 from api.dependencies import Platform
 from api.errors import Unavailable
@@ -44,6 +44,7 @@ app = typer.Typer(
 app.add_typer(admin_commands.app, name="admin")
 app.add_typer(history_commands.audit, name="audit")
 app.command()(history_commands.reindex)
+app.command()(publish_commands.publish)
 
 
 class Addresses(BaseModel):

@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -37,12 +37,15 @@ from api.composition import Composer
 from api.dependencies import Check, Platform, Records
 from api.deployments import Deployments
 from api.domain.manifests import RenderSettings, Templates
+from api.domain.names import AppRef
+from api.domain.rollout import LiveVersion
 from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
 from api.history import History
 from api.init_repo import init_remote, init_repo
 from api.intents import Intents
 from api.local.cluster import LocalCluster
-from api.publishing import Publisher
+from api.publishing import Poke, Publisher
+from api.publishing_once import PublishingOnce
 from api.recomposition import Recomposition
 from api.rendering import FolderRenderer
 from api.rollback import Rollbacks
@@ -114,26 +117,16 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     if settings.git_remote is None:
         await make_repository(settings)
     records = await stack.enter_async_context(open_records(settings))
-    kustomize = Kustomize()
-    sources = SourceChecker()
-    await sources.start()
-    stack.push_async_callback(sources.close)
-    cluster = LocalCluster(settings, records.repo, kustomize)
+    judging = await stack.enter_async_context(_open_judging(settings))
+    cluster = LocalCluster(settings, records.repo, judging.kustomize)
     await cluster.start()
     stack.push_async_callback(cluster.close)
-    templates = await asyncio.to_thread(Templates.load)
-    rendering = _rendering(settings)
-    check = IntentCheck(sources, kustomize, templates, rendering)
     repo, intents, history = records.repo, records.intents, records.history
-    renderer = FolderRenderer(repo, intents, cluster.live, templates, rendering)
-    composer = Composer(repo, intents, history, check, renderer)
-    publisher = Publisher(repo, intents, composer, cluster.poke)
-    store, origin = records.store, settings.apps_origin
-    writer = records.writer
-    deployments = Deployments(repo, intents, check, writer, store, settings.max_apps_per_user)
+    publisher, watcher = _publishing(records, judging, cluster.live, cluster.poke)
+    store, origin, writer = records.store, settings.apps_origin, records.writer
+    max_apps = settings.max_apps_per_user
+    deployments = Deployments(repo, intents, judging.check, writer, store, max_apps)
     rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
-    writer.publisher = publisher
-    watcher = Watcher(repo, records.upstream, intents, publisher, writer)
     poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
     watching = await stack.enter_async_context(_running(watcher.run(poll)))
     await stack.enter_async_context(_running(Housekeeping(repo.path).run(HOUSEKEEPING_SECONDS)))
@@ -156,12 +149,66 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     )
 
 
-def _rendering(settings: Settings) -> RenderSettings:
-    return RenderSettings(
-        runner_image=settings.runner_image,
-        max_apps=settings.max_apps_per_user,
-        trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
-    )
+_Live = Callable[[AppRef], Awaitable[LiveVersion | None]]
+
+
+@dataclass(frozen=True)
+class _Judging:
+    """What says whether an intent passes and what its manifests are."""
+
+    check: IntentCheck
+    kustomize: Kustomize
+    templates: Templates
+    rendering: RenderSettings
+
+
+@asynccontextmanager
+async def _open_judging(settings: Settings) -> AsyncIterator[_Judging]:
+    sources, kustomize = SourceChecker(), Kustomize()
+    await sources.start()
+    try:
+        templates = await asyncio.to_thread(Templates.load)
+        rendering = RenderSettings(
+            runner_image=settings.runner_image,
+            max_apps=settings.max_apps_per_user,
+            trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
+        )
+        check = IntentCheck(sources, kustomize, templates, rendering)
+        yield _Judging(check, kustomize, templates, rendering)
+    finally:
+        await sources.close()
+
+
+def _publishing(
+    records: Records, judging: _Judging, live: _Live, poke: Poke
+) -> tuple[Publisher, Watcher]:
+    """What composes the shard branches, and what has them looked at."""
+    repo, intents, writer = records.repo, records.intents, records.writer
+    renderer = FolderRenderer(repo, intents, live, judging.templates, judging.rendering)
+    composer = Composer(repo, intents, records.history, judging.check, renderer)
+    publisher = Publisher(repo, intents, composer, poke)
+    writer.publisher = publisher
+    return publisher, Watcher(repo, records.upstream, intents, publisher, writer)
+
+
+@asynccontextmanager
+async def open_publishing(settings: Settings) -> AsyncIterator[PublishingOnce]:
+    """One look at the shard branches without a cluster, also beside a server that runs.
+
+    That server follows the branches by itself; what is live is not known here.
+    """
+    moved: set[str] = set()
+
+    async def live(_: AppRef) -> None:
+        return None
+
+    async def poke(shards: Collection[str]) -> None:
+        moved.update(shards)
+
+    async with open_records(settings) as records, _open_judging(settings) as judging:
+        publisher, watcher = _publishing(records, judging, live, poke)
+        await records.upstream.refresh()
+        yield PublishingOnce(records.repo, records.intents, publisher, watcher, moved)
 
 
 @asynccontextmanager
@@ -170,14 +217,11 @@ async def open_audit(settings: Settings, known: Known) -> AsyncIterator[Audit]:
     async with AsyncExitStack() as stack:
         records = await stack.enter_async_context(open_records(settings))
         await records.upstream.refresh()
-        sources = SourceChecker()
-        await sources.start()
-        stack.push_async_callback(sources.close)
-        templates = await asyncio.to_thread(Templates.load)
-        rendering = _rendering(settings)
-        check = IntentCheck(sources, Kustomize(), templates, rendering)
+        judging = await stack.enter_async_context(_open_judging(settings))
         repo, intents = records.repo, records.intents
-        again = Recomposition(repo, intents, records.history, check, templates, rendering)
+        again = Recomposition(
+            repo, intents, records.history, judging.check, judging.templates, judging.rendering
+        )
         if signer := await _signer(settings):
             known = replace(known, keys={*(known.keys or ()), signer.public})
         yield Audit(repo, intents, again, known)

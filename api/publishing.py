@@ -40,8 +40,9 @@ class Publisher:
         self._poke = poke
         self._holds: dict[str, Mapping[AppRef, Hold]] = {}  # by shard; only shards with holds
         self._waiting: dict[str, str] = {}
-        #: A commit of `main` that an operator accepts as the new start after a rewind.
-        self.accepted_rewind: str | None = None
+        #: A commit of `main` at which an operator looked: what was rewound or removed up to it
+        #: is meant so.
+        self.accepted: str | None = None
 
     @property
     def unsettled(self) -> Collection[str]:
@@ -68,7 +69,8 @@ class Publisher:
         source = await self._source(tip)
         tips = Tips(shard, main, tip, source, await self._intents.platform(main))
         rewound = source is not None and not await self._repo.is_ancestor(source, main)
-        reason = await self._obstacle(tips, rewound=rewound)
+        accepted = await self._accepted_on(main)
+        reason = await self._obstacle(tips, rewound=rewound and accepted is None)
         if reason:
             self._wait(shard, reason)
             return None
@@ -76,13 +78,14 @@ class Publisher:
         outcomes = await self._composer.look(tips)
         self._note_holds(shard, outcomes)
         changed = await self._braked(tips, outcomes)
-        if not changed:
+        # A rewind that is accepted is noted also where it changes nothing: the next deploy goes on.
+        if not changed and not rewound:
             return None
         edits: dict[str, Edit] = {}
         for outcome in changed:
             edits |= outcome.edits or {}
-        accepted = self.accepted_rewind if rewound else None
-        message = publish_message(_subject(changed), main, RENDERER_VERSION, accepted)
+        subject = _subject(changed) or "accept a rewind of main"
+        message = publish_message(subject, main, RENDERER_VERSION, accepted if rewound else None)
         commit = await self._repo.compose(tip, edits, message)
         return Move(shard_branch(shard), tip, commit)
 
@@ -94,23 +97,47 @@ class Publisher:
         if not too_many_removals(len(removed), standing):
             return changed
         unexplained = removed - await self._announced(tips)
+        if unexplained and (accepted := await self._seen_removals(tips)):
+            unexplained &= await self._apps(accepted, tips.shard)
         if not too_many_removals(len(unexplained), standing):
             return changed
         self._wait(
             tips.shard,
             f"{len(unexplained)} of {standing} apps vanished from main at once and not by the "
-            "platform; they are kept until an operator has looked",
+            "platform; they are kept until an operator has looked, and then "
+            f"`python -m api publish --accept {tips.main}`",
         )
         return [outcome for outcome in changed if outcome.ref.app_id not in unexplained]
 
     async def _announced(self, tips: Tips) -> set[str]:
         """Apps that the platform's own commits since the last publish say they remove."""
         found: set[str] = set()
+        if tips.source and not await self._repo.is_ancestor(tips.source, tips.main):
+            return found  # main was rewound, and the source may be gone for good
         for commit in await self._repo.first_parents(tips.main, tips.source):
             told = trailers(commit.message)
             if commit.committer == COMMITTER and set(told.get("Action", ())) & _REMOVING:
                 found.update(told.get("App-Id", ()))
         return found
+
+    async def _accepted_on(self, main: str) -> str | None:
+        if self.accepted and await self._repo.is_ancestor(self.accepted, main):
+            return self.accepted
+        return None
+
+    async def _seen_removals(self, tips: Tips) -> str | None:
+        """The accepted commit, unless it is older than what is published: it says nothing then."""
+        accepted = await self._accepted_on(tips.main)
+        if accepted is None or tips.source is None:
+            return accepted
+        rewound = not await self._repo.is_ancestor(tips.source, tips.main)
+        newer = await self._repo.is_ancestor(tips.source, accepted)
+        return accepted if rewound or newer else None
+
+    async def _apps(self, commit: str, shard: str) -> set[str]:
+        """The ids of a shard's apps on `main` at a commit."""
+        tenants = await self._repo.outline(commit, f"apps/{shard}", depth=2)
+        return {app_id for tenant in tenants.values() for app_id in tenant.children}
 
     async def published(self, shards: Collection[str]) -> None:
         """These branches moved: whoever applies them is told."""
@@ -136,8 +163,7 @@ class Publisher:
         version = trailers(info.message if info else "").get("Renderer-Version", ["0"])[0]
         if not version.isdecimal() or int(version) > RENDERER_VERSION:
             return f"it was published by a newer release (renderer {version})"
-        accepted = self.accepted_rewind
-        if rewound and not (accepted and await self._repo.is_ancestor(accepted, tips.main)):
+        if rewound:
             return (
                 "main was rewound behind what is published; an operator has to look, and then "
                 f"`python -m api publish --accept {tips.main}`"
