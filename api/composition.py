@@ -4,6 +4,7 @@ Only the entries of an app go over, as the very objects of `main`; everything el
 rendered. Nothing here writes: the result of a look is a value.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -33,10 +34,12 @@ from api.domain.repo_layout import (
     app_folder,
     parse_tenant,
 )
+from api.errors import RepositoryUnavailable
 from api.history import History
 from api.intents import Intents
 from api.rendering import FolderRenderer, Sides, Tips, branch_folder
 
+_log = logging.getLogger(__name__)
 #: How many refused intents are looked through for the newest one that passes.
 _MAX_OLDER: Final = 50
 _ROOT_FILES: Final = frozenset({"README.md", "quarantine.json"})
@@ -111,7 +114,7 @@ class Composer:
         ]
         found: list[tuple[Outcome, Sides | None]] = []
         for app in apps:
-            outcome = await self._app_outcome(tips, app)
+            outcome = await self._guarded_outcome(tips, app)
             hold = replace(outcome.hold, entries=app.intent) if outcome.hold else None
             found.append((replace(outcome, stands=app.stands is not None, hold=hold), app))
         return found
@@ -140,6 +143,18 @@ class Composer:
         if tenant.user != user_id:
             return _tenant_hold(f"tenant.yaml is of {tenant.user}, not of {user_id}.")
         return tenant
+
+    async def _guarded_outcome(self, tips: Tips, app: Sides) -> Outcome:
+        """Whatever one app's folder makes go wrong is that app's alone: it is held, and said."""
+        try:
+            return await self._app_outcome(tips, app)
+        except RepositoryUnavailable:
+            raise
+        except Exception:  # noqa: BLE001  (reported; everybody else's apps go on)
+            _log.exception("app %s could not be looked at", app.ref.app_id)
+            hint = "Look at the last commits of the app; an administrator finds more in the log."
+            unread = problem("app.yaml", "unreadable", "This version cannot be read.", hint)
+            return Outcome(app.ref, hold=Hold((unread,), unknown=True))
 
     async def _app_outcome(self, tips: Tips, app: Sides) -> Outcome:
         if not app.intent:
@@ -238,7 +253,9 @@ def _settings_files(shard: Mapping[str, Entry]) -> list[str]:
 
 def _apps(folder: Mapping[str, Entry]) -> set[str]:
     return {
-        name for name, entry in folder.items() if entry.kind == "folder" and name not in NOT_APPS
+        name
+        for name, entry in folder.items()
+        if entry.kind == "folder" and is_id(name) and name not in NOT_APPS
     }
 
 

@@ -51,6 +51,7 @@ class _Work:
     change: Change
     folder: AppFolder | None  # None: nothing to check
     platform: PlatformFile
+    base: str  # the commit of `main` that it was made from
 
 
 class Deployments:
@@ -143,19 +144,21 @@ class Deployments:
                 {path: stored.tree},
             )
             try:
-                return (await self._commit(ref, _Work(change, None, platform))).commit
+                work = _Work(change, None, platform, stored.read_at)
+                return (await self._commit(ref, work)).commit
             except Overtaken:
                 continue
         raise RepositoryUnavailable("The app changed all the time; nothing was saved.")
 
     async def put(
-        self, ref: AppRef, change: Change, folder: AppFolder, platform: PlatformFile
+        self, ref: AppRef, change: Change, folder: AppFolder, platform: PlatformFile, base: str
     ) -> StoredApp:
         """Check what an app's folder shall hold, commit the change that makes it so, publish.
 
-        Without edits nothing is committed. Raises SourceRefused, CheckUnavailable or Overtaken.
+        `base` is the commit of `main` that both were made from. Without edits nothing is
+        committed. Raises SourceRefused, CheckUnavailable or Overtaken.
         """
-        return await self._commit(ref, _Work(change, folder, platform))
+        return await self._commit(ref, _Work(change, folder, platform, base))
 
     async def _create(
         self, account: Account, ref: AppRef, draft: AppDraft, request_id: str
@@ -190,13 +193,12 @@ class Deployments:
                 f"{path}/code": _folders(files),
                 f"{path}/overlay/kustomization.yaml": EMPTY_OVERLAY,
             }
-            if "tenant.yaml" not in others:
-                edits[f"{tenant}/tenant.yaml"] = tenant_file(account)
+            edits |= await self._tenant_edit(account, main, platform)
             # The tenant's whole folder is expected, so that the limit holds in a race as well.
             expect = {tenant: stands.id if stands else None}
             change = Change(edits, message, person(account.username, account.user_id), expect)
             try:
-                return await self._commit(ref, _Work(change, folder, platform))
+                return await self._commit(ref, _Work(change, folder, platform, main))
             except Overtaken:
                 continue
         raise RepositoryUnavailable("Your apps changed all the time; nothing was saved.")
@@ -235,8 +237,10 @@ class Deployments:
         edits: dict[str, Edit] = {}
         if app != before:  # a file that says the same keeps the words of whoever wrote it
             edits[f"{path}/app.yaml"] = dump(app)
-        if files != stored.files:
+        odd = await self._repo.odd_paths(stored.read_at, path)
+        if files != stored.files or any(name.startswith("code/") for name in odd):
             edits[f"{path}/code"] = _folders(files)
+        edits |= await self._tenant_edit(account, stored.read_at, platform)
         change = Change(
             edits,
             intent_message("deploy", [ref], app.name, request_id),
@@ -246,7 +250,29 @@ class Deployments:
         rest = await self._repo.tree_files(stored.tree)
         folder = {p: d for p, d in rest.items() if p.startswith(("overlay/", "secrets/"))}
         folder |= {f"code/{name}": data for name, data in files.items()}
-        return _Work(change, AppFolder({"app.yaml": dump(app), **folder}), platform)
+        kept = tuple(name for name in odd if name.startswith(("overlay/", "secrets/")))
+        checked = AppFolder({"app.yaml": dump(app), **folder}, kept)
+        return _Work(change, checked, platform, stored.read_at)
+
+    async def _tenant_edit(
+        self, account: Account, main: str, platform: PlatformFile
+    ) -> Mapping[str, Edit]:
+        """Write a missing tenant.yaml: without it nothing of the tenant is published.
+
+        Raises InvalidRequest for a wrong one, which is a person's to correct.
+        """
+        folder = tenant_folder(account.user_id, platform.shard_digits)
+        path = f"{folder}/tenant.yaml"
+        if await self._repo.entry(main, path) is None:
+            return {path: tenant_file(account)}
+        tenant = await self._intents.tenant(main, platform, account.user_id)
+        if tenant is None or tenant.user != account.user_id:
+            raise InvalidRequest(
+                f"The file {path} is wrong, so nothing of yours can be published.",
+                code="wrong_tenant_file",
+                hint="It was changed by a commit on main: ask an administrator to put it back.",
+            )
+        return {}
 
     async def _commit(self, ref: AppRef, work: _Work) -> StoredApp:
         """Check, commit, publish; raises SourceRefused, CheckUnavailable or Overtaken."""
@@ -273,8 +299,9 @@ class Deployments:
         if app is None:
             return
         path = app_folder(ref, work.platform.shard_digits)
-        main = await self._intents.tip()
-        names = await self._repo.preview(main, work.change.edits, path)
+        # As of the commit that the checked files were read from, and never of a newer one: what
+        # somebody puts beside them meanwhile has not been checked.
+        names = await self._repo.preview(work.base, work.change.edits, path)
         entries = entries_of({name: entry.id for name, entry in names.items()})
         self._check.remember(ref, Checked(entries, app, tuple(found)), work.platform)
 

@@ -6,8 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.intent_check import AppFolder
-from api.domain.names import AppRef, shard_of
+from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import NOT_APPS, Entries, entries_of
 from api.domain.repo_layout import (
     DEFAULT_ENTRYPOINT,
@@ -37,6 +36,7 @@ class StoredApp:
     commit: str  # the newest one that touches it
     created_at: datetime
     deployed_at: datetime
+    read_at: str  # the commit of `main` that it was read from
 
     @property
     def name(self) -> str:
@@ -64,6 +64,8 @@ class Intents:
     def __init__(self, repo: GitopsRepo, history: History) -> None:
         self._repo = repo
         self._history = history
+        self._platform: PlatformFile | None = None  # the last good one
+        self.problem: str | None = None
 
     async def tip(self) -> str:
         """The commit that `main` points at; raises RepositoryUnavailable when there is none."""
@@ -79,12 +81,19 @@ class Intents:
         return tip
 
     async def platform(self, commit: str) -> PlatformFile:
-        """`platform.yaml` at a commit; raises RepositoryUnavailable when it cannot be read."""
+        """`platform.yaml` at a commit, or the last good one while that cannot be read.
+
+        `problem` says so then. Raises RepositoryUnavailable when no good one is known.
+        """
         data = await self._repo.read(commit, "platform.yaml")
         try:
-            return parse_platform(data or b"")
+            self._platform = parse_platform(data or b"")
+            self.problem = None
         except InvalidFile as error:
-            raise RepositoryUnavailable(f"The repository's settings are wrong: {error}") from error
+            self.problem = f"platform.yaml on main is wrong: {error.message}"
+            if self._platform is None:
+                raise RepositoryUnavailable(self.problem) from error
+        return self._platform
 
     async def shard(self, user_id: str) -> str:
         """The shard of a tenant."""
@@ -95,7 +104,8 @@ class Intents:
         tip = await self.indexed_tip()
         platform = await self.platform(tip)
         folder = await self._repo.children(tip, tenant_folder(user_id, platform.shard_digits))
-        names = [n for n, e in folder.items() if e.kind == "folder" and n not in NOT_APPS]
+        names = [n for n, e in folder.items() if e.kind == "folder" and is_id(n)]
+        names = [name for name in names if name not in NOT_APPS]
         found = [await self.find(tip, platform, AppRef(user_id, name)) for name in names]
         return sorted(filter(None, found), key=lambda app: app.deployed_at, reverse=True)
 
@@ -121,15 +131,17 @@ class Intents:
 
     async def find(self, commit: str, platform: PlatformFile, ref: AppRef) -> StoredApp | None:
         """An app at a commit that history knows; None when its folder is not there."""
-        entry = await self._repo.entry(commit, app_folder(ref, platform.shard_digits))
+        path = app_folder(ref, platform.shard_digits)
+        entry = await self._repo.entry(commit, path)
         newest = await self._history.newest(ref)
         first = await self._history.first(ref)
         if entry is None or entry.kind != "folder" or not newest or first is None:
             return None
-        files = await self._repo.tree_files(entry.id)
-        file = _parsed(files.get("app.yaml", b""))
-        code = AppFolder(files).below("code")
-        return StoredApp(ref, entry.id, file, code, newest[0].commit, first.at, newest[0].at)
+        file = await self.file(await self.entries(commit, platform, ref))
+        code = await self._repo.files(commit, f"{path}/code")
+        return StoredApp(
+            ref, entry.id, file, code, newest[0].commit, first.at, newest[0].at, commit
+        )
 
     async def entries(self, commit: str, platform: PlatformFile, ref: AppRef) -> Entries:
         """The object ids of an app's entries at a commit."""
@@ -138,7 +150,8 @@ class Intents:
 
     async def file(self, entries: Entries) -> AppFile | None:
         """`app.yaml` among these entries; None when it is missing or does not fit its schema."""
-        return _parsed(await self._repo.blob(entries.app)) if entries.app else None
+        data = await self._repo.file(entries.app) if entries.app else None
+        return _parsed(data) if data is not None else None
 
     async def tenant(self, commit: str, platform: PlatformFile, user_id: str) -> TenantFile | None:
         """`tenant.yaml` at a commit; None when it is missing or does not fit its schema."""

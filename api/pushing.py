@@ -205,6 +205,10 @@ class Pusher:
         except PlatformError as error:
             await self.publisher.not_published([shard], error.message)
             return None
+        except Exception:  # noqa: BLE001  (reported; nobody else's shard or change waits for it)
+            _log.exception("shard %s could not be composed", shard)
+            await self.publisher.not_published([shard], "it could not be composed; see the log")
+            return None
 
     async def _attempt(self, plan: _Plan) -> Result:
         """Push everything, or `main` alone when shard branches may be what is refused."""

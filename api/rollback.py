@@ -87,7 +87,7 @@ class Rollbacks:
                 {app_folder(ref, platform.shard_digits): stored.tree},
             )
             try:
-                return await self._deployments.put(ref, change, folder, platform)
+                return await self._deployments.put(ref, change, folder, platform, stored.read_at)
             except Overtaken:
                 continue
             except SourceRefused as refused:
@@ -122,7 +122,7 @@ class Rollbacks:
                 {tenant: stands.id if stands else None},
             )
             try:
-                return await self._deployments.put(ref, change, folder, platform)
+                return await self._deployments.put(ref, change, folder, platform, main)
             except Overtaken:
                 continue
             except SourceRefused as refused:
@@ -195,8 +195,13 @@ class Rollbacks:
         files = await self._repo.tree_files(stored.tree)
         stays = {name: data for name, data in files.items() if name.startswith("secrets/")}
         comes = {name: data for name, data in past.files.items() if _returns(name)}
-        odd = tuple(name for name in past.odd if _returns(name))
-        return edits, AppFolder({"app.yaml": dump(app), **comes, **stays}, odd)
+        odd = [name for name in past.odd if _returns(name)]
+        odd += [
+            name
+            for name in await self._repo.odd_paths(stored.read_at, path)
+            if name.startswith("secrets/")
+        ]
+        return edits, AppFolder({"app.yaml": dump(app), **comes, **stays}, tuple(odd))
 
 
 def _restored(

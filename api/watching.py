@@ -49,7 +49,7 @@ class Watcher:
                 if main != seen or stale:
                     await self.look()
                     seen, looked_at = main, clock()
-                self.problem = None
+                self.problem = self._intents.problem
             except PlatformError as error:
                 self._report(error.message)
             except Exception:  # noqa: BLE001  (reported, and shown in /readyz; one look is lost)

@@ -205,4 +205,4 @@ def _size(repository: pygit2.Repository, blob_id: pygit2.Oid) -> int:
 def _regular(tree: pygit2.Tree) -> Iterator[tuple[str, pygit2.Oid]]:
     for path, entry in git_trees.walk(tree):
         if isinstance(entry, pygit2.Blob) and not path.startswith("secrets/"):
-            yield git_trees.shown_path(path.encode("utf-8", "surrogateescape")), entry.id
+            yield path, entry.id

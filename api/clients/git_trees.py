@@ -6,7 +6,7 @@ not by the size of the repository (`Index` would be O(repository)).
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
 import pygit2
 from pygit2.enums import FileMode
@@ -14,6 +14,14 @@ from pygit2.enums import FileMode
 from api.errors import RepositoryUnavailable
 
 Kind = Literal["file", "folder", "other"]
+
+
+# What is read of one folder at most: far above what an app may have (50 files, 900 KiB), and low
+# enough that whatever somebody pushes costs a bounded time and memory.
+MAX_DEPTH: Final = 20
+MAX_FILES: Final = 2_000
+MAX_FILE_BYTES: Final = 1024 * 1024
+MAX_FOLDER_BYTES: Final = 4 * MAX_FILE_BYTES
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,8 @@ def root(repository: pygit2.Repository, commit: str) -> pygit2.Tree:
 
 
 def _name(entry: pygit2.Object) -> str:
-    # Names may be any bytes; what is not UTF-8 stays recognisably odd instead of raising.
-    return (entry.raw_name or b"").decode("utf-8", "surrogateescape")
+    # Names may be any bytes: what is not UTF-8 is escaped, so that it is text and never plain.
+    return (entry.raw_name or b"").decode("utf-8", "backslashreplace")
 
 
 def _kind(entry: pygit2.Object) -> Kind:
@@ -118,47 +126,69 @@ def blob(repository: pygit2.Repository, blob_id: str) -> bytes:
     return found.data
 
 
+def file(repository: pygit2.Repository, object_id: str) -> bytes | None:
+    """The bytes of a file of a bearable size by its object id; None for anything else."""
+    found = repository.get(object_id)
+    return found.data[:MAX_FILE_BYTES] if isinstance(found, pygit2.Blob) else None
+
+
 def shown_path(raw: bytes) -> str:
     """A path as people and JSON can take it: what is not UTF-8 shows replacement characters."""
     return raw.decode("utf-8", "replace")
 
 
-def walk(tree: pygit2.Tree, prefix: str = "") -> Iterator[tuple[str, pygit2.Object]]:
-    """Everything below a tree that is no folder, by path."""
-    for entry in tree:
-        path = prefix + _name(entry)
-        if isinstance(entry, pygit2.Tree):
-            yield from walk(entry, f"{path}/")
-        else:
-            yield path, entry
+def walk(tree: pygit2.Tree) -> Iterator[tuple[str, pygit2.Object]]:
+    """Everything below a tree that is no folder, by path; folders past MAX_DEPTH as they are."""
+    waiting: list[tuple[str, int, pygit2.Tree]] = [("", 0, tree)]
+    while waiting:
+        prefix, depth, folder = waiting.pop()
+        for entry in folder:
+            path = prefix + _name(entry)
+            if isinstance(entry, pygit2.Tree) and depth < MAX_DEPTH:
+                waiting.append((f"{path}/", depth + 1, entry))
+            else:
+                yield path, entry
 
 
-def _regular_files(tree: pygit2.Object | None) -> dict[str, bytes]:
+def _sorted_out(
+    repository: pygit2.Repository, tree: pygit2.Object | None
+) -> tuple[dict[str, pygit2.Oid], list[str]]:
+    """Regular files within the limits, and the paths of everything else."""
+    regular: dict[str, pygit2.Oid] = {}
+    odd: list[str] = []
     if not isinstance(tree, pygit2.Tree):
-        return {}
-    return {
-        path: entry.data
-        for path, entry in walk(tree)
-        if _kind(entry) == "file" and isinstance(entry, pygit2.Blob)
-    }
+        return regular, odd
+    room = MAX_FOLDER_BYTES
+    for path, entry in walk(tree):
+        size = MAX_FILE_BYTES + 1
+        if _kind(entry) == "file":
+            _, size = repository.odb.read_header(entry.id)
+        if size <= min(room, MAX_FILE_BYTES) and len(regular) < MAX_FILES:
+            regular[path] = entry.id
+            room -= size
+        elif len(odd) < MAX_FILES:
+            odd.append(path)
+    return regular, sorted(odd)
+
+
+def _regular_files(repository: pygit2.Repository, tree: pygit2.Object | None) -> dict[str, bytes]:
+    regular, _ = _sorted_out(repository, tree)
+    return {path: blob(repository, str(object_id)) for path, object_id in sorted(regular.items())}
 
 
 def files(repository: pygit2.Repository, commit: str, path: str) -> dict[str, bytes]:
-    """Every regular file below a folder, by path relative to it."""
-    return _regular_files(find(root(repository, commit), path))
+    """Every regular file below a folder, by path relative to it; what `odd_paths` names is not."""
+    return _regular_files(repository, find(root(repository, commit), path))
 
 
 def tree_files(repository: pygit2.Repository, tree_id: str) -> dict[str, bytes]:
     """Every regular file of a tree by its object id."""
-    return _regular_files(repository.get(tree_id))
+    return _regular_files(repository, repository.get(tree_id))
 
 
 def odd_paths(repository: pygit2.Repository, commit: str, path: str) -> list[str]:
-    """Paths below a folder that are links, submodules or executable."""
-    tree = find(root(repository, commit), path)
-    if not isinstance(tree, pygit2.Tree):
-        return []
-    return [path for path, entry in walk(tree) if _kind(entry) != "file"]
+    """Paths below a folder that nobody reads: links, submodules, executables, past a limit."""
+    return _sorted_out(repository, find(root(repository, commit), path))[1]
 
 
 def store(repository: pygit2.Repository, edits: Mapping[str, Edit], base: str | None) -> str:

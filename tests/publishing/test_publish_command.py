@@ -11,8 +11,12 @@ from tests.publishing.stack import FORBIDDEN, HELLO
 
 
 def publish(product: Product, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return operate(product, "publish", *arguments)
+
+
+def operate(product: Product, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "api", "publish", *arguments],
+        [sys.executable, "-m", "api", *arguments],
         cwd=ROOT,
         env=product.environment(),
         capture_output=True,
@@ -62,6 +66,8 @@ def test_a_rewind_waits_until_an_operator_accepts_it_and_deploys_go_on(tmp_path:
         three = ada.create("Three", {"user_code.py": HELLO})
         ada.live(three["app_id"])
         assert answers(product, one["url"])
+        looked_again = operate(product, "audit", "verify")
+        assert looked_again.returncode == 0, looked_again.stdout
 
 
 def test_what_is_held_is_told_and_is_no_failure(product: Product):
