@@ -205,7 +205,7 @@ def _banner(addresses: Addresses) -> str:
         lines += [
             "",
             "  Apps are not isolated in this way of running: they are processes of this machine,",
-            "  under your own user. Let only people in whom you would let use your computer.",
+            "  under your own user. Let in only people whom you would let use your computer.",
         ]
     return "\n".join([*lines, ""])
 
