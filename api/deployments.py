@@ -35,10 +35,10 @@ from api.errors import (
     PlatformError,
     RepositoryUnavailable,
     SourceRefused,
-    StaleBase,
 )
 from api.idempotency import IdempotencyKeys
 from api.intents import Intents, StoredApp
+from api.stale_base import require_base
 from api.writer import Writer
 
 _MAX_REPLAYS: Final = 20
@@ -104,7 +104,7 @@ class Deployments:
         for _ in range(_MAX_REPLAYS):
             stored = await self._intents.app(ref)
             if base is not None:
-                await self._require_base(stored, base, draft)
+                await require_base(self._repo, self._intents, stored, base, draft)
             work = await self._update(account, stored, draft, request_id)
             try:
                 return await self._commit(ref, work)
@@ -305,42 +305,10 @@ class Deployments:
         entries = entries_of({name: entry.id for name, entry in names.items()})
         self._check.remember(ref, Checked(entries, app, tuple(found)), work.platform)
 
-    async def _require_base(self, stored: StoredApp, base: str, draft: AppDraft) -> None:
-        platform = await self._intents.platform(await self._intents.tip())
-        path = app_folder(stored.ref, platform.shard_digits)
-        if await self._repo.info(base) is None:
-            raise InvalidRequest(
-                f"base_commit {base[:40]!r} is not a commit of this platform.",
-                hint="Send the `commit` that the app had when it was read.",
-            )
-        entry = await self._repo.entry(base, path)
-        if entry is not None and entry.id == stored.tree:
-            return
-        files = changed_files(stored.files, stored.entrypoint, draft)
-        raise StaleBase(
-            "The app was changed by somebody else since you opened it.",
-            details={
-                "current": _version(stored, stored.commit, stored.texts()),
-                "yours": _version(stored, base, {p: d.decode() for p, d in files.items()})
-                | {k: v for k, v in (("name", draft.name), ("entrypoint", draft.entrypoint)) if v}
-                | ({"env": dict(draft.env)} if draft.env is not None else {}),
-            },
-        )
-
 
 def _given(value: str | None, otherwise: str) -> str:
     """What was sent, even if it is empty: that is refused later, not replaced in silence."""
     return otherwise if value is None else value
-
-
-def _version(app: StoredApp, commit: str, files: Mapping[str, str]) -> dict[str, object]:
-    return {
-        "commit": commit,
-        "name": app.name,
-        "entrypoint": app.entrypoint,
-        "env": dict(app.env),
-        "files": dict(files),
-    }
 
 
 def tenant_file(account: Account) -> bytes:

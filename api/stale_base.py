@@ -1,0 +1,48 @@
+"""Nobody overwrites what somebody else saved: an update names the commit it is based on."""
+
+from collections.abc import Mapping
+
+from api.clients.gitops_repo import GitopsRepo
+from api.domain.drafts import AppDraft, changed_files
+from api.domain.repo_layout import app_folder
+from api.errors import InvalidRequest, StaleBase
+from api.intents import Intents, StoredApp
+
+
+async def require_base(
+    repo: GitopsRepo, intents: Intents, stored: StoredApp, base: str, draft: AppDraft
+) -> None:
+    """Raise StaleBase, with both versions, unless the app is as it was at the commit `base`.
+
+    A later commit counts as long as this app did not change; InvalidRequest for none of ours.
+    """
+    platform = await intents.platform(await intents.tip())
+    path = app_folder(stored.ref, platform.shard_digits)
+    if await repo.info(base) is None:
+        raise InvalidRequest(
+            f"base_commit {base[:40]!r} is not a commit of this platform.",
+            hint="Send the `commit` that the app had when it was read.",
+        )
+    entry = await repo.entry(base, path)
+    if entry is not None and entry.id == stored.tree:
+        return
+    files = changed_files(stored.files, stored.entrypoint, draft)
+    raise StaleBase(
+        "The app was changed by somebody else since you opened it.",
+        details={
+            "current": _version(stored, stored.commit, stored.texts()),
+            "yours": _version(stored, base, {p: d.decode() for p, d in files.items()})
+            | {k: v for k, v in (("name", draft.name), ("entrypoint", draft.entrypoint)) if v}
+            | ({"env": dict(draft.env)} if draft.env is not None else {}),
+        },
+    )
+
+
+def _version(app: StoredApp, commit: str, files: Mapping[str, str]) -> dict[str, object]:
+    return {
+        "commit": commit,
+        "name": app.name,
+        "entrypoint": app.entrypoint,
+        "env": dict(app.env),
+        "files": dict(files),
+    }
