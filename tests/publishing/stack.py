@@ -1,6 +1,6 @@
 """All between a request and the shard branch, for real: git, the check, kustomize, SQLite."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -102,7 +102,7 @@ async def running_stack(
     async def seen_live(ref: AppRef) -> LiveVersion | None:
         return live.get(ref)
 
-    async def poke(shards) -> None:
+    async def poke(shards: Collection[str]) -> None:
         poked.extend(shards)
 
     renderer = FolderRenderer(repo, intents, seen_live, templates, settings)
