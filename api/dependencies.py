@@ -1,6 +1,6 @@
 """What routes ask for: the opened parts of the platform, and who is asking."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -16,6 +16,7 @@ from api import (
     rollback,
     rollouts,
     tenants,
+    turns,
     writer,
 )
 from api.clients.cluster import Cluster
@@ -58,6 +59,7 @@ class Platform:
     rollouts: rollouts.Rollouts
     cluster: Cluster
     metrics: Metrics
+    validations: turns.Turns
     checks: Mapping[str, Check]  # name of the part → its readiness
 
 
@@ -144,3 +146,12 @@ def _administrator(user: CurrentUser) -> Account:
 
 
 Administrator = Annotated[Account, Depends(_administrator)]
+
+
+async def _validating(platform: CurrentPlatform, user: CurrentUser) -> AsyncIterator[None]:
+    with platform.validations.turn(user.user_id):
+        yield
+
+
+#: Nobody's typing keeps everybody else's checks waiting.
+Validating = Depends(_validating)

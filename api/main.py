@@ -56,12 +56,15 @@ from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
 from api.tenants import Tenants
+from api.turns import Turns
 from api.watching import Watcher
 from api.writer import Writer
 
 _log = logging.getLogger(__name__)
 DATABASE_FILE: Final = "platform.sqlite3"
 REPOSITORY: Final = "repo.git"
+#: Checks under way at once for one person who types: the editor sends one at a time.
+MAX_VALIDATIONS: Final = 4
 #: Seconds between looks at whether `main` moved by other hands (a local ref costs 20 µs).
 POLL_SECONDS: Final = 0.5
 #: Seconds between looks at whether the repository should be packed.
@@ -145,6 +148,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         rollouts=rollouts,
         cluster=cluster,
         metrics=metrics,
+        validations=Turns(MAX_VALIDATIONS),
         checks=checks,
     )
 

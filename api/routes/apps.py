@@ -9,7 +9,15 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Response
 
 from api.clients.cluster import LogLine as Line
-from api.dependencies import ClusterView, CurrentUser, Deployments, Intents, RequestId, Rollouts
+from api.dependencies import (
+    ClusterView,
+    CurrentUser,
+    Deployments,
+    Intents,
+    RequestId,
+    Rollouts,
+    Validating,
+)
 from api.domain import source_check
 from api.domain.drafts import AppDraft
 from api.domain.names import AppRef
@@ -82,7 +90,7 @@ async def create_app(
     return Deploy(**app_fields(await rollouts.overview_after_deploy(app)))
 
 
-@router.post("/validate", responses=_ANY)
+@router.post("/validate", responses=documented(401, 403, 429), dependencies=[Validating])
 async def validate(body: ValidateRequest, _: CurrentUser, deployments: Deployments) -> Validation:
     """Check code without deploying it."""
     draft = AppDraft(code=body.code, files=body.files, entrypoint=body.entrypoint)
@@ -119,7 +127,11 @@ async def delete_app(
     return Commit(commit=await deployments.delete(user, ref, request_id))
 
 
-@router.post("/{app_id}/validate", responses=_OWN)
+@router.post(
+    "/{app_id}/validate",
+    responses=documented(401, 403, 404, 429),
+    dependencies=[Validating],
+)
 async def validate_app(app: Own, body: ValidateRequest, deployments: Deployments) -> Validation:
     """Check a change of an app without deploying it; what is left out is as deployed."""
     draft = AppDraft(code=body.code, files=body.files, entrypoint=body.entrypoint)
