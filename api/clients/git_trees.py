@@ -62,7 +62,7 @@ def root(repository: pygit2.Repository, commit: str) -> pygit2.Tree:
 
 def _name(entry: pygit2.Object) -> str:
     # Names may be any bytes: what is not UTF-8 is escaped, so that it is text and never plain.
-    return (entry.raw_name or b"").decode("utf-8", "backslashreplace")
+    return shown_path(entry.raw_name or b"")
 
 
 def _kind(entry: pygit2.Object) -> Kind:
@@ -133,8 +133,8 @@ def file(repository: pygit2.Repository, object_id: str) -> bytes | None:
 
 
 def shown_path(raw: bytes) -> str:
-    """A path as people and JSON can take it: what is not UTF-8 shows replacement characters."""
-    return raw.decode("utf-8", "replace")
+    """A path as people and JSON can take it: what is not UTF-8 is escaped."""
+    return raw.decode("utf-8", "backslashreplace")
 
 
 def walk(tree: pygit2.Tree) -> Iterator[tuple[str, pygit2.Object]]:

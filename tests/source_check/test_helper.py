@@ -19,6 +19,10 @@ BAD = {"user_code.py": b"import os\n" + GOOD["user_code.py"], "b.txt": "äöü\n
 async def checker() -> AsyncIterator[SourceChecker]:
     checker = SourceChecker()
     await checker.start()
+    # Each takes one: both have started, and what is tested is not who starts first.
+    await asyncio.gather(
+        *(checker.check(GOOD, "user_code.py") for _ in range(source_checker.HELPERS))
+    )
     yield checker
     await checker.close()
 
