@@ -129,7 +129,8 @@ class Pusher:
         try:
             await self._push(wishes, shards)
         except PlatformError as error:
-            _log.warning("%d changes were not saved: %s", len(wishes), error.message)
+            if wishes:
+                _log.warning("%d changes were not saved: %s", len(wishes), error.message)
             return await self._give_up(wishes, shards, error)
         except Exception:  # noqa: BLE001  (see below)
             # Whatever it is, nobody may wait for ever; it is reported here and to each of them.
