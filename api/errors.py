@@ -9,6 +9,7 @@ happened and where, and a hint that says what to do next::
     ├── NotAuthenticated     401  not_authenticated
     ├── NotAllowed           403  not_allowed
     ├── NotFound             404  not_found             also for what belongs to somebody else
+    │   └── AppNotFound      404  app_not_found
     ├── Gone                 410  gone
     ├── Conflict             409  conflict              (name_taken, app_limit …)
     │   └── StaleBase        409  stale_base            details.current, details.yours
@@ -83,6 +84,15 @@ class NotFound(PlatformError):
     status = 404
     code = "not_found"
     hint = "Check the address; the list of your apps is at /api/apps."
+
+
+class AppNotFound(NotFound):
+    """The caller has no such app: it never was, or it is somebody else's."""
+
+    code = "app_not_found"
+
+    def __init__(self, app_id: str) -> None:
+        super().__init__(f"There is no app {app_id[:60]!r} among your apps.")
 
 
 class Gone(PlatformError):

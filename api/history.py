@@ -20,7 +20,7 @@ from api.clients.git_history import Link
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.names import AppRef
 from api.domain.repo_layout import MAIN, AppFile, InvalidFile, parse_app
-from api.errors import InvalidRequest, NotFound
+from api.errors import AppNotFound, InvalidRequest, NotFound
 
 _log = logging.getLogger(__name__)
 #: Commits indexed in one transaction, so that a long catch-up survives an interruption.
@@ -224,9 +224,7 @@ class History:
     async def _newest(self, ref: AppRef) -> AppCommit:
         newest = await self._index.newest(ref)
         if not newest:
-            raise NotFound(
-                f"There is no app {ref.app_id[:60]!r} among your apps.", code="app_not_found"
-            )
+            raise AppNotFound(ref.app_id)
         return newest[0]
 
     async def _changes_of(self, commits: Sequence[AppCommit]) -> list[Changes]:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.names import AppRef, is_id, shard_of
@@ -21,7 +20,7 @@ from api.domain.repo_layout import (
     parse_tenant,
     tenant_folder,
 )
-from api.errors import NotFound, RepositoryUnavailable
+from api.errors import AppNotFound, RepositoryUnavailable
 from api.history import History
 
 
@@ -124,9 +123,7 @@ class Intents:
         tip = await self.indexed_tip()
         found = await self.find(tip, await self.platform(tip), ref)
         if found is None:
-            raise NotFound(
-                f"There is no app {ref.app_id[:60]!r} among your apps.", code="app_not_found"
-            )
+            raise AppNotFound(ref.app_id)
         return found
 
     async def find(self, commit: str, platform: PlatformFile, ref: AppRef) -> StoredApp | None:
@@ -162,7 +159,6 @@ class Intents:
             return None
 
 
-@lru_cache(maxsize=10_000)
 def _parsed(data: bytes) -> AppFile | None:
     try:
         return parse_app(data)

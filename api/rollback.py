@@ -25,7 +25,14 @@ from api.domain.repo_layout import (
     parse_app,
     tenant_folder,
 )
-from api.errors import Conflict, InvalidRequest, NotFound, RepositoryUnavailable, SourceRefused
+from api.errors import (
+    AppNotFound,
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    RepositoryUnavailable,
+    SourceRefused,
+)
 from api.history import History
 from api.intents import Intents, StoredApp
 
@@ -158,9 +165,7 @@ class Rollbacks:
     async def _last_version(self, ref: AppRef, platform: PlatformFile) -> _Past:
         commits = await self._history.newest(ref, _MAX_BACK)
         if not commits:
-            raise NotFound(
-                f"There is no app {ref.app_id[:60]!r} among your apps.", code="app_not_found"
-            )
+            raise AppNotFound(ref.app_id)
         if await self._history.owner(ref.app_id) != ref.user_id:
             raise Conflict(
                 f"The id {ref.app_id} belongs to another tenant.",

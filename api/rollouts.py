@@ -33,7 +33,7 @@ from api.domain.publication import Entries, entries_of
 from api.domain.repo_layout import AppFile, PlatformFile, TenantFile, shard_branch
 from api.domain.rollout import Observation
 from api.domain.sightings import Sightings
-from api.errors import ClusterUnavailable, NotFound, PlatformError
+from api.errors import AppNotFound, ClusterUnavailable, PlatformError
 from api.history import History
 from api.intents import Intents, StoredApp
 from api.publishing import Publisher
@@ -184,9 +184,7 @@ class Rollouts:
         tip = await self._intents.indexed_tip()
         commits = await self._history.newest(ref)
         if not commits:
-            raise NotFound(
-                f"There is no app {ref.app_id[:60]!r} among your apps.", code="app_not_found"
-            )
+            raise AppNotFound(ref.app_id)
         platform = await self._intents.platform(tip)
         return _Newest(
             ref,
