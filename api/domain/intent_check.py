@@ -21,7 +21,7 @@ class AppFolder:
     """The entries of an app's folder, by path relative to it (`code/user_code.py`)."""
 
     files: Mapping[str, bytes]
-    odd: tuple[str, ...] = ()  # links, submodules, executable files
+    odd: tuple[str, ...] = ()  # links, submodules, executables, and what is past a limit
 
     def below(self, entry: str) -> dict[str, bytes]:
         """The files of one entry, by path relative to that."""
@@ -53,11 +53,7 @@ def check_settings(ref: AppRef, folder: AppFolder) -> tuple[AppFile | None, list
 
 def check_structure(folder: AppFolder) -> list[Diagnostic]:
     """Only regular files with plain names, and no secrets by hand."""
-    found = [
-        problem(path, "not_a_file", "Links, submodules and executable files are not published.",
-                "Commit a regular file (`git update-index --chmod=-x <path>`).")
-        for path in folder.odd
-    ]  # fmt: skip
+    found = [problem(path, "not_a_file", _NOT_A_FILE, _REGULAR) for path in folder.odd]
     found += [
         problem(path, "path", f"{path!r} is not a plain path.", "Use letters, digits, _ - and .")
         for path in sorted(folder.files)
@@ -91,4 +87,8 @@ def problem(path: str, code: str, message: str, hint: str) -> Diagnostic:
     return Diagnostic(path, 1, 1, 1, 1, "error", code, message, hint)
 
 
+_NOT_A_FILE: Final = (
+    "Links, submodules, executables and files past 1 MiB or 20 folders deep are not published."
+)
+_REGULAR: Final = "Commit a small regular file (`git update-index --chmod=-x <path>`)."
 _PUT_BACK: Final = "Put it back as it was: `git log -- <path>` shows the last version."
