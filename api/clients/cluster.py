@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from api.domain.names import AppRef
-from api.domain.rollout import LiveVersion, Observation
+from api.domain.rollout import LiveVersion, Observation, Shard
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class Cluster(Protocol):
 
     async def observe(self, ref: AppRef) -> Observation:
         """What is known of the app now; costs no request to the API server."""
+
+    async def shard(self, name: str) -> Shard:
+        """What Flux reports of the branch `flux/<name>` now; costs no request either."""
 
     def changes(self, ref: AppRef) -> AsyncIterator[None]:
         """Yield at once, then whenever something of the app changed (bursts may be merged)."""

@@ -13,7 +13,7 @@ from api.clients.cluster import LogLine
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.kustomize import Kustomize
 from api.domain.names import AppRef, shard_of
-from api.domain.rollout import LiveVersion, Observation
+from api.domain.rollout import LiveVersion, Observation, Shard
 from api.errors import ClusterUnavailable
 from api.local import tasks
 from api.local.apps import LocalApp
@@ -79,7 +79,7 @@ class LocalCluster:
     async def observe(self, ref: AppRef) -> Observation:
         """What is known of the app now; reads memory only."""
         app = self._reconciler.apps.get(ref)
-        shard = self._reconciler.shard(ref)
+        shard = self._reconciler.seen_of(ref)
         delay = self._reconciler.delay(ref)
         warnings = (delay,) if delay else ()
         if app is None:
@@ -92,6 +92,10 @@ class LocalCluster:
             warnings=(*warnings, *app.warnings),
             times=app.times,
         )
+
+    async def shard(self, name: str) -> Shard:
+        """What Flux would report of a shard branch: one app that cannot be applied holds it up."""
+        return self._reconciler.shard(name)
 
     async def changes(self, ref: AppRef) -> AsyncIterator[None]:
         """Yield at once, then whenever something of the app changed (bursts may be merged)."""

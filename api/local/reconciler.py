@@ -9,7 +9,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -114,7 +114,20 @@ class Reconciler:
         await asyncio.gather(*workers, return_exceptions=True)
         await asyncio.gather(*(app.close() for app in self.apps.values()))
 
-    def shard(self, ref: AppRef) -> Shard:
+    def shard(self, name: str) -> Shard:
+        """How far a branch was followed: as far as every app of it, and what the first one met."""
+        head = self._heads.get(name)
+        seen = [
+            self.seen_of(ref)
+            for ref in sorted(self._folders)
+            if shard_of(ref.user_id, len(name)) == name
+        ]
+        behind = next((s for s in seen if s.attempted != head), None)
+        if behind:
+            return replace(behind, apply_error=None)
+        return next((s for s in seen if s.apply_error), Shard(head, head, head))
+
+    def seen_of(self, ref: AppRef) -> Shard:
         """How far the branch of this app's shard was followed, as far as it concerns this app."""
         digits = len(next(iter(self._heads), ""))
         head = self._heads.get(shard_of(ref.user_id, digits))

@@ -122,6 +122,13 @@ async def test_an_app_that_does_not_build_holds_up_nobody(world: World, ref: App
     assert shown.error.message.startswith(f"The cluster refused the app: {ref.app_id}: ")
     assert (seen.shard.attempted, seen.shard.applied == commit) == (commit, False)
     assert (await world.cluster.observe(other)).shard.apply_error is None
+    shard = await world.cluster.shard(_shard(ref))
+    assert shard.attempted == commit != shard.applied
+    assert shard.apply_error == seen.shard.apply_error
+    elsewhere = "00" if _shard(ref) != "00" else "01"
+    untouched = await world.cluster.shard(elsewhere)
+    assert untouched.applied == untouched.fetched != commit
+    assert untouched.apply_error is None
 
 
 async def test_only_the_newest_of_quick_changes_is_left(world: World, ref: AppRef) -> None:
