@@ -21,8 +21,9 @@ from api.clients.cluster import Cluster
 from api.clients.commit_index import CommitIndex
 from api.clients.commit_signing import Signer
 from api.clients.git_maintenance import Housekeeping
-from api.clients.git_program import Credentials
+from api.clients.git_program import Credentials, TokenFile, TokenSource
 from api.clients.git_upstream import LocalUpstream, RemoteUpstream, Upstream
+from api.clients.github_app import GithubApp, InstallationTokens
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.kustomize import Kustomize
 from api.clients.metrics import Metrics
@@ -278,10 +279,18 @@ async def _signer(settings: Settings) -> Signer | None:
 
 def _credentials(settings: Settings) -> Credentials:
     return Credentials(
-        token_file=settings.git_token_file,
+        tokens=_tokens(settings),
         ssh_key=settings.git_ssh_key_file,
         known_hosts=settings.git_known_hosts_file,
     )
+
+
+def _tokens(settings: Settings) -> TokenSource | None:
+    app_id, installation = settings.github_app_id, settings.github_app_installation_id
+    if app_id and installation and settings.github_app_key_file:
+        key_file, api_url = settings.github_app_key_file, settings.github_api_url
+        return InstallationTokens(GithubApp(app_id, installation, key_file, api_url))
+    return TokenFile(settings.git_token_file) if settings.git_token_file else None
 
 
 def _upstream(settings: Settings) -> Upstream:

@@ -1,12 +1,26 @@
 """Everything an operator may set, read once from the environment."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
+_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+def travels_safely(url: str) -> bool:
+    """Whether a secret may be sent there: encrypted, or without leaving the machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (
+        parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
+    )
 
 
 class Settings(BaseSettings):
@@ -68,6 +82,21 @@ class Settings(BaseSettings):
     git_token_file: Path | None = Field(
         None, description="File with the token for an https remote; read anew for every use."
     )
+    github_app_id: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")] | None = Field(
+        None,
+        description="Id (or client id) of a GitHub App, for an https remote instead of a token in "
+        "a file: its tokens are made when they are needed and last an hour.",
+    )
+    github_app_installation_id: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="The installation of that app which holds the repository."
+    )
+    github_app_key_file: Path | None = Field(
+        None, description="File with that app's private key (PEM); read anew for every token."
+    )
+    github_api_url: str = Field(
+        "https://api.github.com",
+        description="Where tokens of the app are made; GitHub Enterprise: `https://<host>/api/v3`.",
+    )
     git_ssh_key_file: Path | None = Field(
         None, description="File with the deploy key for an ssh remote."
     )
@@ -114,6 +143,19 @@ class Settings(BaseSettings):
             raise ValueError("PORT and APPS_PORT must differ: apps need an origin of their own")
         if self.mode == "cluster" and not self.base_domain:
             raise ValueError("BASE_DOMAIN is required when MODE=cluster")
+        return self
+
+    @model_validator(mode="after")
+    def _one_whole_credential(self) -> Self:
+        parts = (self.github_app_id, self.github_app_installation_id, self.github_app_key_file)
+        if any(parts) and not all(parts):
+            raise ValueError(
+                "GITHUB_APP_ID, GITHUB_APP_INSTALLATION_ID and GITHUB_APP_KEY_FILE go together"
+            )
+        if all(parts) and self.git_token_file:
+            raise ValueError("set either GIT_TOKEN_FILE or the GITHUB_APP_… settings, not both")
+        if not travels_safely(self.github_api_url):
+            raise ValueError("GITHUB_API_URL must be an https address")
         return self
 
     @property

@@ -10,19 +10,20 @@ import os
 import re
 import shlex
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
-from urllib.parse import urlsplit
+from typing import Final, Protocol
 
 from api.errors import RepositoryUnavailable
+from api.settings import travels_safely
 
 #: What git may know of the environment; nothing else of ours concerns it.
 _PASSED: Final = (
     "PATH", "HOME", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "GIT_SSL_CAINFO",
     "http_proxy", "https_proxy", "no_proxy", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY",
 )  # fmt: skip
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+_REFUSED: Final = "Authentication failed"
 _USER_IN_URL: Final = re.compile(r"(://)[^/@\s]+@")
 _ALWAYS: Final = {
     "http.followRedirects": "false",  # a header must not follow to another host
@@ -50,24 +51,53 @@ class Done:
         return lines[-1] if lines else "git gave no reason"
 
 
+class TokenSource(Protocol):
+    """Where the token for an https remote comes from."""
+
+    async def token(self, refused: str | None = None) -> str:
+        """The token; another one, if there is any, than that which the host refused.
+
+        Raises RepositoryUnavailable.
+        """
+
+
+@dataclass(frozen=True)
+class TokenFile:
+    """A token kept in a file; read anew for each use, so that rotation needs no restart."""
+
+    path: Path
+
+    async def token(self, refused: str | None = None) -> str:  # noqa: ARG002  (there is one only)
+        """What the file says now; raises RepositoryUnavailable."""
+        try:
+            return (await asyncio.to_thread(self.path.read_text)).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise RepositoryUnavailable(f"The credential cannot be read: {error}") from error
+
+
 @dataclass(frozen=True)
 class Credentials:
-    """How to speak to a remote; read anew for each use, so that rotation needs no restart."""
+    """How to speak to a remote."""
 
-    token_file: Path | None = None
+    tokens: TokenSource | None = None
     username: str = "x-access-token"  # as GitHub wants it; GitLab and Gitea take any name
     ssh_key: Path | None = None
     known_hosts: Path | None = None
 
-    def environment(self, url: str) -> dict[str, str]:
-        """Variables for git: never arguments, which every process of the machine can read.
+    async def token(self, url: str, refused: str | None = None) -> str | None:
+        """The token, if it may travel to this address: encrypted, or not at all.
 
-        Raises OSError when the token cannot be read.
+        Raises RepositoryUnavailable.
         """
+        if self.tokens is None or not travels_safely(url):
+            return None
+        return await self.tokens.token(refused)
+
+    def environment(self, url: str, token: str | None) -> dict[str, str]:
+        """Variables for git: never arguments, which every process of the machine can read."""
         config = dict(_ALWAYS)
-        if token := self._token(url):
-            basic = base64.b64encode(f"{self.username}:{token}".encode()).decode()
-            config[f"http.{url}.extraHeader"] = f"Authorization: Basic {basic}"
+        if token:
+            config[f"http.{url}.extraHeader"] = f"Authorization: Basic {self._basic(token)}"
         found = {
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "true",
@@ -79,21 +109,14 @@ class Credentials:
             found |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
         return found
 
-    def scrub(self, text: str, url: str) -> str:
+    def scrub(self, text: str, token: str | None) -> str:
         """The text without anything that opens a door."""
-        with contextlib.suppress(OSError):
-            if token := self._token(url):
-                basic = base64.b64encode(f"{self.username}:{token}".encode()).decode()
-                text = text.replace(token, "***").replace(basic, "***")
+        if token:
+            text = text.replace(token, "***").replace(self._basic(token), "***")
         return without_user(text)
 
-    def _token(self, url: str) -> str | None:
-        """The token, if it may travel to this address: encrypted, or not at all."""
-        parts = urlsplit(url)
-        safe = parts.scheme == "https" or (
-            parts.scheme == "http" and parts.hostname in _LOOPBACK  # never leaves the machine
-        )
-        return self.token_file.read_text().strip() if self.token_file and safe else None
+    def _basic(self, token: str) -> str:
+        return base64.b64encode(f"{self.username}:{token}".encode()).decode()
 
     def _ssh(self) -> str:
         """An unknown host key is always a refusal, never a question or a new entry."""
@@ -120,18 +143,29 @@ class GitProgram:
     credentials: Credentials = field(default_factory=Credentials)
 
     async def run(self, url: str, seconds: float, *arguments: str) -> Done:
-        """Run git for the remote `url`; raises TimedOut or RepositoryUnavailable."""
-        try:
-            environment = await asyncio.to_thread(self.credentials.environment, url)
-        except (OSError, UnicodeDecodeError) as error:
-            raise RepositoryUnavailable(f"The credential cannot be read: {error}") from error
+        """Run git for the remote `url`; raises TimedOut or RepositoryUnavailable.
+
+        A token that the remote refuses may have been withdrawn a moment ago: once more with the
+        next one, if there is one. Nothing was read or written by the first attempt.
+        """
+        token = await self.credentials.token(url)
+        done = await self._run_with(token, url, seconds, arguments)
+        if token and done.status != 0 and _REFUSED in done.errors:
+            other = await self.credentials.token(url, refused=token)
+            if other != token:
+                return await self._run_with(other, url, seconds, arguments)
+        return done
+
+    async def _run_with(
+        self, token: str | None, url: str, seconds: float, arguments: Sequence[str]
+    ) -> Done:
         base = {name: os.environ[name] for name in _PASSED if name in os.environ}
         process = await asyncio.create_subprocess_exec(
             "git", "-C", str(self.path), *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            env=base | environment,
+            env=base | self.credentials.environment(url, token),
             start_new_session=True,
         )  # fmt: skip
         try:
@@ -144,5 +178,5 @@ class GitProgram:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # git and its transport helpers
                 await process.wait()
-        text = await asyncio.to_thread(self.credentials.scrub, errors.decode(errors="replace"), url)
+        text = self.credentials.scrub(errors.decode(errors="replace"), token)
         return Done(process.returncode or 0, output.decode(errors="replace"), text)

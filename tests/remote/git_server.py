@@ -42,6 +42,8 @@ class GitServer:
 
     root: Path
     users: dict[str, str] = field(default_factory=dict)  # name → password; none: open to everybody
+    #: Decides instead of `users`, from name and password.
+    opens: Callable[[str, str], bool] | None = None
     fault: Callable[[Step], Fault | None] = no_fault
     counts: Counter[str] = field(default_factory=Counter)  # of steps, and of "<fault>:<step>"
     #: With connections that stay open, curl repeats by itself a request that got no answer.
@@ -137,11 +139,13 @@ class _Bridge(BaseHTTPRequestHandler):
 
     def _may(self) -> bool:
         kind, _, token = (self.headers["Authorization"] or "").partition(" ")
-        if not self.served.users:
+        if not self.served.users and not self.served.opens:
             return True
         if kind != "Basic":
             return False
         name, _, password = base64.b64decode(token).decode().partition(":")
+        if self.served.opens:
+            return self.served.opens(name, password)
         return self.served.users.get(name) == password
 
     def _body(self) -> bytes:
