@@ -205,6 +205,8 @@ class Composer:
         seen = {app.intent}
         path = app_folder(app.ref, len(tips.shard))
         for commit in [c.commit for c in await self._history.newest(app.ref, _MAX_OLDER)]:
+            if not await self._repo.is_ancestor(commit, tips.main):
+                continue  # history may be ahead of what this attempt read
             if tips.source and await self._repo.is_ancestor(commit, tips.source):
                 break
             entry = await self._repo.outline(commit, path)

@@ -69,6 +69,8 @@ class Publisher:
         source = await self._source(tip)
         tips = Tips(shard, main, tip, source, await self._intents.platform(main))
         rewound = source is not None and not await self._repo.is_ancestor(source, main)
+        if rewound and await self._repo.is_ancestor(source or "", await self._intents.tip()):
+            return None  # not rewound: this attempt read main before somebody published a newer one
         accepted = await self._accepted_on(main)
         reason = await self._obstacle(tips, rewound=rewound and accepted is None)
         if reason:
