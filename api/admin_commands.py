@@ -16,7 +16,7 @@ from api.domain.names import AppRef, app_path
 from api.domain.repo_layout import Block
 from api.errors import InvalidRequest, NotFound
 from api.intents import StoredApp
-from api.main import open_records
+from api.opening import open_records
 from api.settings import Settings
 from api.terminal import Json, fail, load_settings, run, show, show_one
 

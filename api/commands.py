@@ -17,8 +17,9 @@ from api.clients.git_program import without_user
 from api.dependencies import Platform
 from api.errors import Unavailable
 from api.log import configure_logging
-from api.main import REPOSITORY, create_app
-from api.main import make_repository as make_repository_at
+from api.main import create_app
+from api.opening import REPOSITORY
+from api.opening import make_repository as make_repository_at
 from api.settings import Settings
 from api.terminal import Json, load_settings, print_json, run, show_one
 

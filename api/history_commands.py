@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from api.audit import Known, Report, Rule
 from api.clients import commit_signing
-from api.main import open_audit, open_records
+from api.opening import open_audit, open_records
 from api.terminal import Json, load_settings, print_json, run, show, show_one
 
 _COMMIT_DIGITS: Final = 40

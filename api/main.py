@@ -1,11 +1,9 @@
-"""The wiring: every part is made here, once, and handed to those who use it."""
+"""The wiring of the server: every part is made here, once, and handed to those who use it."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Final
 
 from fastapi import FastAPI
@@ -13,42 +11,16 @@ from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
-from api.accounts import Accounts
-from api.audit import Audit, Known
-from api.checking import IntentCheck
-from api.clients import commit_index, sqlite_store
 from api.clients.cluster import Cluster
-from api.clients.commit_index import CommitIndex
-from api.clients.commit_signing import Signer
 from api.clients.git_maintenance import Housekeeping
-from api.clients.git_program import Credentials, TokenFile, TokenSource
-from api.clients.git_upstream import LocalUpstream, RemoteUpstream, Upstream
-from api.clients.github_app import GithubApp, InstallationTokens
-from api.clients.gitops_repo import GitopsRepo
-from api.clients.kustomize import Kustomize
+from api.clients.git_upstream import Upstream
 from api.clients.metrics import Metrics
-from api.clients.passwords import Passwords
-from api.clients.rate_limits import RateLimits
-from api.clients.source_checker import SourceChecker
-from api.clients.sqlite import SqliteDatabase
-from api.clients.sqlite_store import SqliteStore
-from api.clients.store import Account
-from api.clients.tokens import Tokens, signing_keys
-from api.composition import Composer
-from api.dependencies import Check, Platform, Records
+from api.dependencies import Check, Platform
 from api.deployments import Deployments
-from api.domain.manifests import RenderSettings, Templates
-from api.domain.names import AppRef
-from api.domain.rollout import LiveVersion
 from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
-from api.history import History
-from api.init_repo import init_remote, init_repo
 from api.intents import Intents
 from api.local.cluster import LocalCluster
-from api.publishing import Poke, Publisher
-from api.publishing_once import PublishingOnce
-from api.recomposition import Recomposition
-from api.rendering import FolderRenderer
+from api.opening import join_publishing, make_repository, open_judging, open_records
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
 from api.routes import apps, auth, packages, pages, platform
@@ -56,14 +28,10 @@ from api.routes import history as past
 from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
-from api.tenants import Tenants
 from api.turns import Turns
 from api.watching import Watcher
-from api.writer import Writer
 
 _log = logging.getLogger(__name__)
-DATABASE_FILE: Final = "platform.sqlite3"
-REPOSITORY: Final = "repo.git"
 #: Checks under way at once for one person who types: the editor sends one at a time.
 MAX_VALIDATIONS: Final = 4
 #: Seconds between looks at whether `main` moved by other hands (a local ref costs 20 µs).
@@ -121,12 +89,12 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     if settings.git_remote is None:
         await make_repository(settings)
     records = await stack.enter_async_context(open_records(settings))
-    judging = await stack.enter_async_context(_open_judging(settings))
+    judging = await stack.enter_async_context(open_judging(settings))
     cluster = LocalCluster(settings, records.repo, judging.kustomize)
     await cluster.start()
     stack.push_async_callback(cluster.close)
     repo, intents, history = records.repo, records.intents, records.history
-    publisher, watcher = _publishing(records, judging, cluster.live, cluster.poke)
+    publisher, watcher = join_publishing(records, judging, cluster.live, cluster.poke)
     store, origin, writer = records.store, settings.apps_origin, records.writer
     max_apps = settings.max_apps_per_user
     deployments = Deployments(repo, intents, judging.check, writer, store, max_apps)
@@ -152,84 +120,6 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         validations=Turns(MAX_VALIDATIONS),
         checks=checks,
     )
-
-
-_Live = Callable[[AppRef], Awaitable[LiveVersion | None]]
-
-
-@dataclass(frozen=True)
-class _Judging:
-    """What says whether an intent passes and what its manifests are."""
-
-    check: IntentCheck
-    kustomize: Kustomize
-    templates: Templates
-    rendering: RenderSettings
-
-
-@asynccontextmanager
-async def _open_judging(settings: Settings) -> AsyncIterator[_Judging]:
-    sources, kustomize = SourceChecker(), Kustomize()
-    await sources.start()
-    try:
-        templates = await asyncio.to_thread(Templates.load)
-        rendering = RenderSettings(
-            runner_image=settings.runner_image,
-            max_apps=settings.max_apps_per_user,
-            trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
-        )
-        check = IntentCheck(sources, kustomize, templates, rendering)
-        yield _Judging(check, kustomize, templates, rendering)
-    finally:
-        await sources.close()
-
-
-def _publishing(
-    records: Records, judging: _Judging, live: _Live, poke: Poke
-) -> tuple[Publisher, Watcher]:
-    """What composes the shard branches, and what has them looked at."""
-    repo, intents, writer = records.repo, records.intents, records.writer
-    renderer = FolderRenderer(repo, intents, live, judging.templates, judging.rendering)
-    composer = Composer(repo, intents, records.history, judging.check, renderer)
-    publisher = Publisher(repo, intents, composer, poke)
-    writer.publisher = publisher
-    return publisher, Watcher(repo, records.upstream, intents, publisher, writer)
-
-
-@asynccontextmanager
-async def open_publishing(settings: Settings) -> AsyncIterator[PublishingOnce]:
-    """One look at the shard branches without a cluster, also beside a server that runs.
-
-    That server follows the branches by itself; what is live is not known here.
-    """
-    moved: set[str] = set()
-
-    async def live(_: AppRef) -> None:
-        return None
-
-    async def poke(shards: Collection[str]) -> None:
-        moved.update(shards)
-
-    async with open_records(settings) as records, _open_judging(settings) as judging:
-        publisher, watcher = _publishing(records, judging, live, poke)
-        await records.upstream.refresh()
-        yield PublishingOnce(records.repo, records.intents, publisher, watcher, moved)
-
-
-@asynccontextmanager
-async def open_audit(settings: Settings, known: Known) -> AsyncIterator[Audit]:
-    """What looks at the history again: all that composes a publish commit, and no cluster."""
-    async with AsyncExitStack() as stack:
-        records = await stack.enter_async_context(open_records(settings))
-        await records.upstream.refresh()
-        judging = await stack.enter_async_context(_open_judging(settings))
-        repo, intents = records.repo, records.intents
-        again = Recomposition(
-            repo, intents, records.history, judging.check, judging.templates, judging.rendering
-        )
-        if signer := await _signer(settings):
-            known = replace(known, keys={*(known.keys or ()), signer.public})
-        yield Audit(repo, intents, again, known)
 
 
 @asynccontextmanager
@@ -259,86 +149,6 @@ async def _goes_on(task: asyncio.Task[None], watcher: Watcher) -> None:
 async def _no_problem(cluster: Cluster) -> None:
     if problem := await cluster.problem():
         raise ClusterUnavailable(problem)
-
-
-async def make_repository(settings: Settings) -> bool:
-    """Make what is missing of the repository; whether anything was. Raises Unavailable."""
-    signer = await _signer(settings)
-    if settings.git_remote is None:
-        path = settings.data_dir / REPOSITORY
-        return await asyncio.to_thread(init_repo, path, signer=signer)
-    return await init_remote(
-        settings.git_remote, settings.publish_url, _credentials(settings), signer
-    )
-
-
-async def _signer(settings: Settings) -> Signer | None:
-    key = settings.git_signing_key_file
-    return await asyncio.to_thread(Signer.load, key) if key else None
-
-
-def _credentials(settings: Settings) -> Credentials:
-    return Credentials(
-        tokens=_tokens(settings),
-        ssh_key=settings.git_ssh_key_file,
-        known_hosts=settings.git_known_hosts_file,
-    )
-
-
-def _tokens(settings: Settings) -> TokenSource | None:
-    app_id, installation = settings.github_app_id, settings.github_app_installation_id
-    if app_id and installation and settings.github_app_key_file:
-        key_file, api_url = settings.github_app_key_file, settings.github_api_url
-        return InstallationTokens(GithubApp(app_id, installation, key_file, api_url))
-    return TokenFile(settings.git_token_file) if settings.git_token_file else None
-
-
-def _upstream(settings: Settings) -> Upstream:
-    path = settings.data_dir / REPOSITORY
-    if settings.git_remote is None:
-        return LocalUpstream(path)
-    return RemoteUpstream(path, settings.git_remote, settings.publish_url, _credentials(settings))
-
-
-@asynccontextmanager
-async def open_records(settings: Settings) -> AsyncIterator[Records]:
-    """What is kept, for the server and for the operator's commands, also both at once."""
-    async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            SqliteDatabase.open(
-                settings.data_dir / DATABASE_FILE, (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
-            )
-        )
-        upstream = _upstream(settings)
-        await upstream.open()
-        repo = GitopsRepo(settings.data_dir / REPOSITORY, await _signer(settings))
-        stack.push_async_callback(repo.close)
-        history = History(repo, CommitIndex(database))
-        intents = Intents(repo, history)
-        writer = Writer(repo, upstream, min_interval=settings.git_min_push_interval)
-        await stack.enter_async_context(writer.running())
-        tenants = Tenants(repo, intents, writer)
-        store = SqliteStore(database)
-        keys = await asyncio.to_thread(signing_keys, settings)
-        passwords = await asyncio.to_thread(Passwords)
-        stack.push_async_callback(asyncio.to_thread, passwords.close)
-
-        async def stop_or_start(account: Account, by: str) -> None:
-            if account.suspension is None:
-                await tenants.unsuspend(account.user_id, by=by)
-            else:
-                reason = account.suspension.reason
-                await tenants.suspend(account.user_id, by=by, reason=reason)
-
-        accounts = Accounts(
-            settings=settings,
-            store=store,
-            passwords=passwords,
-            tokens=Tokens(keys, lifetime=timedelta(hours=settings.token_hours)),
-            limits=RateLimits(),
-            on_suspension=stop_or_start,
-        )
-        yield Records(store, accounts, repo, upstream, writer, history, intents, tenants)
 
 
 async def _reachable(intents: Intents, upstream: Upstream) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
-from api.main import open_publishing
+from api.opening import open_publishing
 from api.publishing_once import News
 from api.terminal import Json, load_settings, run, show
 

@@ -9,7 +9,8 @@ from fastapi import FastAPI
 
 from api.dependencies import Records
 from api.local.cluster import LocalCluster
-from api.main import create_app, open_records
+from api.main import create_app
+from api.opening import open_records
 from api.settings import Settings
 
 PASSWORD = "correct horse battery staple"

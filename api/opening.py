@@ -1,0 +1,204 @@
+"""Opens the parts that the server and the operator's commands share: what is kept, what judges."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Final
+
+from api.accounts import Accounts
+from api.audit import Audit, Known
+from api.checking import IntentCheck
+from api.clients import commit_index, sqlite_store
+from api.clients.commit_index import CommitIndex
+from api.clients.commit_signing import Signer
+from api.clients.git_program import Credentials, TokenFile, TokenSource
+from api.clients.git_upstream import LocalUpstream, RemoteUpstream, Upstream
+from api.clients.github_app import GithubApp, InstallationTokens
+from api.clients.gitops_repo import GitopsRepo
+from api.clients.kustomize import Kustomize
+from api.clients.passwords import Passwords
+from api.clients.rate_limits import RateLimits
+from api.clients.source_checker import SourceChecker
+from api.clients.sqlite import SqliteDatabase
+from api.clients.sqlite_store import SqliteStore
+from api.clients.store import Account
+from api.clients.tokens import Tokens, signing_keys
+from api.composition import Composer
+from api.dependencies import Records
+from api.domain.manifests import RenderSettings, Templates
+from api.domain.names import AppRef
+from api.domain.rollout import LiveVersion
+from api.history import History
+from api.init_repo import init_remote, init_repo
+from api.intents import Intents
+from api.publishing import Poke, Publisher
+from api.publishing_once import PublishingOnce
+from api.recomposition import Recomposition
+from api.rendering import FolderRenderer
+from api.settings import Settings
+from api.tenants import Tenants
+from api.watching import Watcher
+from api.writer import Writer
+
+DATABASE_FILE: Final = "platform.sqlite3"
+REPOSITORY: Final = "repo.git"
+
+_Live = Callable[[AppRef], Awaitable[LiveVersion | None]]
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What says whether an intent passes and what its manifests are."""
+
+    check: IntentCheck
+    kustomize: Kustomize
+    templates: Templates
+    rendering: RenderSettings
+
+
+@asynccontextmanager
+async def open_judging(settings: Settings) -> AsyncIterator[Judging]:
+    """What checks and renders, with its helpers running while the context lasts."""
+    sources, kustomize = SourceChecker(), Kustomize()
+    await sources.start()
+    try:
+        templates = await asyncio.to_thread(Templates.load)
+        rendering = RenderSettings(
+            runner_image=settings.runner_image,
+            max_apps=settings.max_apps_per_user,
+            trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
+        )
+        check = IntentCheck(sources, kustomize, templates, rendering)
+        yield Judging(check, kustomize, templates, rendering)
+    finally:
+        await sources.close()
+
+
+def join_publishing(
+    records: Records, judging: Judging, live: _Live, poke: Poke
+) -> tuple[Publisher, Watcher]:
+    """What composes the shard branches, and what has them looked at."""
+    repo, intents, writer = records.repo, records.intents, records.writer
+    renderer = FolderRenderer(repo, intents, live, judging.templates, judging.rendering)
+    composer = Composer(repo, intents, records.history, judging.check, renderer)
+    publisher = Publisher(repo, intents, composer, poke)
+    writer.publisher = publisher
+    return publisher, Watcher(repo, records.upstream, intents, publisher, writer)
+
+
+@asynccontextmanager
+async def open_publishing(settings: Settings) -> AsyncIterator[PublishingOnce]:
+    """One look at the shard branches without a cluster, also beside a server that runs.
+
+    That server follows the branches by itself; what is live is not known here.
+    """
+    moved: set[str] = set()
+
+    async def live(_: AppRef) -> None:
+        return None
+
+    async def poke(shards: Collection[str]) -> None:
+        moved.update(shards)
+
+    async with open_records(settings) as records, open_judging(settings) as judging:
+        publisher, watcher = join_publishing(records, judging, live, poke)
+        await records.upstream.refresh()
+        yield PublishingOnce(records.repo, records.intents, publisher, watcher, moved)
+
+
+@asynccontextmanager
+async def open_audit(settings: Settings, known: Known) -> AsyncIterator[Audit]:
+    """What looks at the history again: all that composes a publish commit, and no cluster."""
+    async with AsyncExitStack() as stack:
+        records = await stack.enter_async_context(open_records(settings))
+        await records.upstream.refresh()
+        judging = await stack.enter_async_context(open_judging(settings))
+        repo, intents = records.repo, records.intents
+        again = Recomposition(
+            repo, intents, records.history, judging.check, judging.templates, judging.rendering
+        )
+        if signer := await _signer(settings):
+            known = replace(known, keys={*(known.keys or ()), signer.public})
+        yield Audit(repo, intents, again, known)
+
+
+async def make_repository(settings: Settings) -> bool:
+    """Make what is missing of the repository; whether anything was. Raises Unavailable."""
+    signer = await _signer(settings)
+    if settings.git_remote is None:
+        path = settings.data_dir / REPOSITORY
+        return await asyncio.to_thread(init_repo, path, signer=signer)
+    return await init_remote(
+        settings.git_remote, settings.publish_url, _credentials(settings), signer
+    )
+
+
+async def _signer(settings: Settings) -> Signer | None:
+    key = settings.git_signing_key_file
+    return await asyncio.to_thread(Signer.load, key) if key else None
+
+
+def _credentials(settings: Settings) -> Credentials:
+    return Credentials(
+        tokens=_tokens(settings),
+        ssh_key=settings.git_ssh_key_file,
+        known_hosts=settings.git_known_hosts_file,
+    )
+
+
+def _tokens(settings: Settings) -> TokenSource | None:
+    app_id, installation = settings.github_app_id, settings.github_app_installation_id
+    if app_id and installation and settings.github_app_key_file:
+        key_file, api_url = settings.github_app_key_file, settings.github_api_url
+        return InstallationTokens(GithubApp(app_id, installation, key_file, api_url))
+    return TokenFile(settings.git_token_file) if settings.git_token_file else None
+
+
+def _upstream(settings: Settings) -> Upstream:
+    path = settings.data_dir / REPOSITORY
+    if settings.git_remote is None:
+        return LocalUpstream(path)
+    return RemoteUpstream(path, settings.git_remote, settings.publish_url, _credentials(settings))
+
+
+@asynccontextmanager
+async def open_records(settings: Settings) -> AsyncIterator[Records]:
+    """What is kept, for the server and for the operator's commands, also both at once."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            SqliteDatabase.open(
+                settings.data_dir / DATABASE_FILE, (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
+            )
+        )
+        upstream = _upstream(settings)
+        await upstream.open()
+        repo = GitopsRepo(settings.data_dir / REPOSITORY, await _signer(settings))
+        stack.push_async_callback(repo.close)
+        history = History(repo, CommitIndex(database))
+        intents = Intents(repo, history)
+        writer = Writer(repo, upstream, min_interval=settings.git_min_push_interval)
+        await stack.enter_async_context(writer.running())
+        tenants = Tenants(repo, intents, writer)
+        store = SqliteStore(database)
+        keys = await asyncio.to_thread(signing_keys, settings)
+        passwords = await asyncio.to_thread(Passwords)
+        stack.push_async_callback(asyncio.to_thread, passwords.close)
+
+        async def stop_or_start(account: Account, by: str) -> None:
+            if account.suspension is None:
+                await tenants.unsuspend(account.user_id, by=by)
+            else:
+                reason = account.suspension.reason
+                await tenants.suspend(account.user_id, by=by, reason=reason)
+
+        accounts = Accounts(
+            settings=settings,
+            store=store,
+            passwords=passwords,
+            tokens=Tokens(keys, lifetime=timedelta(hours=settings.token_hours)),
+            limits=RateLimits(),
+            on_suspension=stop_or_start,
+        )
+        yield Records(store, accounts, repo, upstream, writer, history, intents, tenants)
