@@ -1,5 +1,6 @@
 """Everything an operator may set, read once from the environment."""
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -21,6 +22,18 @@ def travels_safely(url: str) -> bool:
     return bool(host) and (
         parts.scheme == "https" or (parts.scheme == "http" and host in _LOOPBACK)
     )
+
+
+def split_list(text: str) -> list[str]:
+    """The values of a comma-separated setting."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _require_network(cidr: str) -> None:
+    try:
+        ip_network(cidr)
+    except ValueError as error:
+        raise ValueError(f"BLOCKED_CIDRS: {error}") from None
 
 
 class Settings(BaseSettings):
@@ -127,6 +140,20 @@ class Settings(BaseSettings):
         "ghcr.io/fastapi-platform/fastapi-platform-runner:dev",
         description="Image that serves one app (cluster).",
     )
+    image_pull_secret: str | None = Field(
+        None,
+        description="Secret with the credential for the runner's image; it must be in every "
+        "tenant's namespace (cluster).",
+    )
+    blocked_cidrs: str = Field(
+        "",
+        description="Ranges of the cluster outside the private ones, comma-separated: pods, "
+        "services, nodes, API server. Apps do not reach them (cluster).",
+    )
+    traefik_namespace: str = Field("traefik", description="Where the router runs (cluster).")
+    traefik_entry_points: str = Field(
+        "web", description="The router's entry points for apps, comma-separated (cluster)."
+    )
     app_memory_mib: Annotated[int, Field(ge=64)] = Field(
         512, description="Memory an app process may use before it is ended, in MiB (embedded)."
     )
@@ -141,6 +168,10 @@ class Settings(BaseSettings):
             raise ValueError("SECRET_KEY is required when MODE=cluster")
         if self.mode == "embedded" and self.port == self.apps_port:
             raise ValueError("PORT and APPS_PORT must differ: apps need an origin of their own")
+        for cidr in split_list(self.blocked_cidrs):
+            _require_network(cidr)
+        if not split_list(self.traefik_entry_points):
+            raise ValueError("TRAEFIK_ENTRY_POINTS must name one at least")
         if self.mode == "cluster" and not self.base_domain:
             raise ValueError("BASE_DOMAIN is required when MODE=cluster")
         return self

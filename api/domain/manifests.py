@@ -20,11 +20,12 @@ from jinja2.runtime import Context
 
 from api.domain import names
 from api.domain.names import AppRef
+from api.domain.networks import blocked_ranges
 from api.domain.repo_layout import AppFile, Ceilings, TenantFile, is_plain_path
 from api.domain.yaml_text import UnsafeText, load_all, quote, quoted_scalars
 
 #: Grows with every change of what is rendered; a publish is never made by an older renderer.
-RENDERER_VERSION: Final = 1
+RENDERER_VERSION: Final = 2
 
 #: The templates of this source tree.
 TEMPLATES: Final = Path(__file__).parents[2] / "templates"
@@ -96,6 +97,7 @@ class RenderSettings:
     traefik_namespace: str = "traefik"
     platform_namespace: str = "fastapi-platform"
     blocked_cidrs: tuple[str, ...] = ()  # cluster ranges outside the private ones
+    image_pull_secret: str | None = None  # its name in every tenant's namespace
 
 
 class Templates:
@@ -226,7 +228,15 @@ def render_tenant(
 ) -> dict[str, bytes]:
     """The tenant's own objects, by path in their folder; raise RenderError."""
     namespace = names.namespace_of(tenant.user)
+    secret = settings.image_pull_secret
+    _require(secret is None or _HOST.fullmatch(secret), "image pull secret", secret)
+    try:
+        blocked_v4, blocked_v6 = blocked_ranges(settings.blocked_cidrs)
+    except ValueError as error:
+        raise RenderError(f"blocked ranges: {error}") from error
     values = {
+        "blocked_v4": blocked_v4,
+        "blocked_v6": blocked_v6,
         "namespace": namespace,
         "settings": settings,
         "shard": shard,

@@ -122,3 +122,18 @@ def test_nothing_goes_in_or_out_but_what_a_policy_names():
     v4, v6 = (entry["ipBlock"] for entry in apps["spec"]["egress"][1]["to"])
     assert {"10.0.0.0/8", "169.254.0.0/16", "192.168.0.0/16", "203.0.113.0/24"} <= set(v4["except"])
     assert v6 == {"cidr": "2000::/3", "except": ["2001:db8::/32"]}
+
+
+def test_an_image_pull_secret_is_the_accounts_and_only_where_there_is_one():
+    without = yaml.safe_load(render_tenant(TEXTS, TENANT, SETTINGS, "ab")["service-account.yaml"])
+    assert "imagePullSecrets" not in without
+    settings = RenderSettings("r:1", image_pull_secret="registry")
+    account = yaml.safe_load(render_tenant(TEXTS, TENANT, settings, "ab")["service-account.yaml"])
+    assert account["imagePullSecrets"] == [{"name": "registry"}]
+    with pytest.raises(RenderError, match="pull secret"):
+        render_tenant(TEXTS, TENANT, RenderSettings("r:1", image_pull_secret="a b"), "ab")
+
+
+def test_a_range_that_is_none_cannot_be_rendered():
+    with pytest.raises(RenderError, match="blocked ranges"):
+        render_tenant(TEXTS, TENANT, RenderSettings("r:1", blocked_cidrs=("10.0.0.1/8",)), "ab")
