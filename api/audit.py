@@ -17,7 +17,7 @@ from api.domain.audit_rules import beyond_people, beyond_trailers
 from api.domain.authorship import by_platform
 from api.domain.commit_message import source_commit, trailers
 from api.domain.names import AppRef
-from api.domain.repo_layout import MAIN, plain_line, shard_branch
+from api.domain.repo_layout import MAIN, is_shard_branch, plain_line, shard_branch
 from api.errors import InvalidRequest, RepositoryUnavailable
 from api.intents import Intents
 from api.recomposition import Publish, Recomposition
@@ -99,7 +99,7 @@ class Audit:
         published = other_renderers = 0
         unchecked: set[AppRef] = set()
         for branch, tip in sorted((await self._repo.heads()).items()):
-            if not branch.startswith(shard_branch("")):
+            if not is_shard_branch(branch):
                 continue
             line = await self._published_since(tip, edge)
             accepted = max((n for n, info in enumerate(line) if _accepts_rewind(info)), default=0)

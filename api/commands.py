@@ -12,16 +12,13 @@ import typer
 import uvicorn
 from pydantic import BaseModel
 
-from api import admin_commands, history_commands, publish_commands
-from api.clients.git_program import without_user
+from api import admin_commands, history_commands, publish_commands, repository_commands
 from api.dependencies import Platform
 from api.errors import Unavailable
 from api.log import configure_logging
 from api.main import create_app
-from api.opening import REPOSITORY
-from api.opening import make_repository as make_repository_at
 from api.settings import Settings
-from api.terminal import Json, load_settings, print_json, run, show_one
+from api.terminal import Json, load_settings, print_json, run
 
 BACKLOG: Final = 2048  # connections waiting to be accepted: a class that starts at one moment
 GRACE_SECONDS: Final = 5  # for open requests, such as event streams, when the server stops
@@ -45,6 +42,7 @@ app = typer.Typer(
 app.add_typer(admin_commands.app, name="admin")
 app.add_typer(history_commands.audit, name="audit")
 app.command()(history_commands.reindex)
+app.command("init-repo")(repository_commands.init_repo)
 app.command()(publish_commands.publish)
 
 
@@ -55,13 +53,6 @@ class Addresses(BaseModel):
     apps_address: str
     data_folder: str
     isolated: bool
-
-
-class Repository(BaseModel):
-    """The repository, and whether anything had to be made."""
-
-    path: str
-    created: bool
 
 
 class Setting(BaseModel):
@@ -79,19 +70,6 @@ def serve(*, as_json: Json = False) -> None:
     configure_logging()
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the banner says it
     run(_serve(settings, as_json=as_json))
-
-
-@app.command("init-repo")
-def make_repository(*, as_json: Json = False) -> None:
-    """Make the repository: `main` with its settings, and a branch for every shard.
-
-    What is there already is left as it is.
-    """
-    settings = load_settings()
-    where = settings.git_remote or str((settings.data_dir / REPOSITORY).resolve())
-    answer = Repository(path=without_user(where), created=run(make_repository_at(settings)))
-    text = "is made" if answer.created else "was complete already; nothing was changed"
-    show_one(answer, f"The repository {answer.path} {text}.", as_json=as_json)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from api.accounts import Accounts
 from api.audit import Audit, Known
@@ -31,13 +32,14 @@ from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef
 from api.domain.rollout import LiveVersion
 from api.history import History
-from api.init_repo import init_remote, init_repo
+from api.init_repo import init_repo, remote_repository
 from api.intents import Intents
 from api.publishing import Poke, Publisher
 from api.publishing_once import PublishingOnce
 from api.recomposition import Recomposition
 from api.rendering import FolderRenderer
-from api.settings import Settings
+from api.settings import Settings, split_list
+from api.template_upgrade import Upgrade
 from api.tenants import Tenants
 from api.watching import Watcher
 from api.writer import Writer
@@ -65,15 +67,28 @@ async def open_judging(settings: Settings) -> AsyncIterator[Judging]:
     await sources.start()
     try:
         templates = await asyncio.to_thread(Templates.load)
-        rendering = RenderSettings(
-            runner_image=settings.runner_image,
-            max_apps=settings.max_apps_per_user,
-            trusted_proxies="127.0.0.1,::1",  # the router runs on this machine
-        )
+        rendering = rendering_settings(settings)
         check = IntentCheck(sources, kustomize, templates, rendering)
         yield Judging(check, kustomize, templates, rendering)
     finally:
         await sources.close()
+
+
+def rendering_settings(settings: Settings) -> RenderSettings:
+    """What this environment decides about every manifest."""
+    image, max_apps = settings.runner_image, settings.max_apps_per_user
+    if settings.mode == "embedded":
+        # The router runs on this machine, under any name.
+        return RenderSettings(image, max_apps=max_apps, trusted_proxies="127.0.0.1,::1")
+    return RenderSettings(
+        image,
+        apps_host=urlsplit(settings.apps_origin).hostname,
+        entry_points=tuple(split_list(settings.traefik_entry_points)),
+        max_apps=max_apps,
+        traefik_namespace=settings.traefik_namespace,
+        blocked_cidrs=tuple(split_list(settings.blocked_cidrs)),
+        image_pull_secret=settings.image_pull_secret,
+    )
 
 
 def join_publishing(
@@ -124,15 +139,44 @@ async def open_audit(settings: Settings, known: Known) -> AsyncIterator[Audit]:
         yield Audit(repo, intents, again, known)
 
 
-async def make_repository(settings: Settings) -> bool:
-    """Make what is missing of the repository; whether anything was. Raises Unavailable."""
+async def make_repository(settings: Settings, shards: int | None = None) -> bool:
+    """Make what is missing of the repository on this machine; whether anything was.
+
+    Raises Unavailable.
+    """
     signer = await _signer(settings)
+    path = settings.data_dir / REPOSITORY
+    return await asyncio.to_thread(init_repo, path, signer=signer, shards=shards)
+
+
+@dataclass(frozen=True)
+class Initialised:
+    """A repository that has all of its branches, and what brings it up to its template."""
+
+    created: bool
+    upgrade: Upgrade
+    public_key: str | None  # of the platform's signatures, in OpenSSH's form
+
+
+@asynccontextmanager
+async def open_repository(settings: Settings, shards: int | None) -> AsyncIterator[Initialised]:
+    """Make what is missing of the repository, wherever it is; raises Unavailable."""
+    signer = await _signer(settings)
+    public_key = signer.public_key if signer else None
     if settings.git_remote is None:
+        created = await make_repository(settings, shards)
         path = settings.data_dir / REPOSITORY
-        return await asyncio.to_thread(init_repo, path, signer=signer)
-    return await init_remote(
-        settings.git_remote, settings.publish_url, _credentials(settings), signer
-    )
+        repo = GitopsRepo(path, signer)
+        try:
+            yield Initialised(created, Upgrade(repo, LocalUpstream(path)), public_key)
+        finally:
+            await repo.close()
+        return
+    credentials = _credentials(settings)
+    async with remote_repository(
+        settings.git_remote, settings.publish_url, credentials, signer, shards
+    ) as (made, upstream):
+        yield Initialised(made.created, Upgrade(made.repo, upstream), public_key)
 
 
 async def _signer(settings: Settings) -> Signer | None:

@@ -49,6 +49,11 @@ class Signer:
             raise Unavailable(f"The signing key {path} is not an Ed25519 key.", hint=hint)
         return cls(key)
 
+    @property
+    def public_key(self) -> str:
+        """As it stands in an `authorized_keys` file, without a comment."""
+        return f"{_KIND.decode()} {base64.b64encode(self.public).decode()}"
+
     def sign(self, content: bytes) -> str:
         """The armoured signature for a commit's header `gpgsig`; same content, same text."""
         kind_and_signature = _string(_KIND) + _string(self._key.sign(_signed(content)))

@@ -74,13 +74,18 @@ def create(
             continue
         if id(content) not in roots:
             message = "Create the repository" if branch == "main" else "Create the shard branches"
-            tree = git_trees.store(repository, content, None)
-            roots[id(content)] = write(
-                repository, Parts(tree, (), message, COMMITTER, _now()), signer
-            )
+            roots[id(content)] = begin(repository, content, message, signer)
         repository.references.create(f"refs/heads/{branch}", pygit2.Oid(hex=roots[id(content)]))
         created = True
     return created
+
+
+def begin(
+    repository: pygit2.Repository, edits: Mapping[str, Edit], message: str, signer: Signer | None
+) -> str:
+    """A commit without a parent; its id."""
+    tree = git_trees.store(repository, edits, None)
+    return write(repository, Parts(tree, (), message, COMMITTER, _now()), signer)
 
 
 def _now() -> int:

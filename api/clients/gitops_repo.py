@@ -24,7 +24,7 @@ from api.clients.git_commits import Change, Overtaken, create, read_file
 from api.clients.git_history import commit_time, signature
 from api.clients.git_trees import Edit, Entry
 from api.domain.commit_message import Person, source_commit
-from api.domain.repo_layout import shard_branch
+from api.domain.repo_layout import is_shard_branch, shard_branch
 from api.errors import RepositoryUnavailable
 
 __all__ = [
@@ -148,6 +148,10 @@ class GitopsRepo:
     async def preview(self, base: str, edits: Mapping[str, Edit], path: str) -> Mapping[str, Entry]:
         """The names in a folder as they would be after edits of a commit; nothing is committed."""
         return await self._run_in(self._reading, _preview, base, edits, path, self.path)
+
+    async def begin(self, edits: Mapping[str, Edit], message: str) -> str:
+        """Write the first commit of a branch, without making the branch."""
+        return await self._run_in(self._writing, git_commits.begin, edits, message, self._signer)
 
     async def build(self, tip: str, changes: Sequence[Change]) -> list[str | Overtaken]:
         """Write one commit after the other on `tip`, without moving a branch.
@@ -302,7 +306,7 @@ def _shard_states(repository: pygit2.Repository, main: str) -> dict[str, ShardSt
     states: dict[str, ShardState] = {}
     prefix = shard_branch("")
     for branch, tip in _heads(repository).items():
-        if not branch.startswith(prefix):
+        if not is_shard_branch(branch):
             continue
         shard = branch.removeprefix(prefix)
         info = _info(repository, tip)

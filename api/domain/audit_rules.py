@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from api.domain.commit_message import trailers
+from api.domain.commit_message import TEMPLATE_ACTION, trailers
 from api.domain.names import is_id, shard_of
 from api.domain.publication import NOT_APPS
 from api.domain.repo_layout import SHARD_DIGITS
@@ -17,15 +17,17 @@ _WHOLE_TENANT: Final = frozenset({"delete-account"})
 def beyond_trailers(message: str, paths: Iterable[str]) -> Iterator[str]:
     """The paths of a platform commit outside of the folders that its trailers name.
 
-    Named are the apps (`App-Id`) and `tenant.yaml` and `secrets/` of the tenants (`User-Id`).
+    Named are the apps (`App-Id`) and `tenant.yaml` and `secrets/` of the tenants (`User-Id`); an
+    operator's upgrade of the repository touches no tenant's folder.
     """
     told = trailers(message)
     users, apps = set(told.get("User-Id", ())), set(told.get("App-Id", ()))
+    template = TEMPLATE_ACTION in told.get("Action", ())
     whole = not _WHOLE_TENANT.isdisjoint(told.get("Action", ()))
     for path in paths:
         user, rest = _in_tenant(path)
         named = user in users and rest and (whole or rest[0] in apps | {"tenant.yaml", "secrets"})
-        if not named:
+        if not named and not (template and not path.startswith("apps/")):
             yield path
 
 

@@ -1,7 +1,7 @@
 """What a commit says: a subject that people read, trailers that programs read."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,8 @@ class Person:
 
 #: Committer of everything that the platform writes.
 COMMITTER: Final = Person("FastAPI Platform", "platform@users.noreply.invalid")
+#: Action of an operator's command, on files that are no tenant's.
+TEMPLATE_ACTION: Final = "init-repo"
 _TRAILER: Final = re.compile(r"([A-Z][A-Za-z-]*): (.*)")
 
 
@@ -43,6 +45,17 @@ def intent_message(
 def tenant_message(action: str, user_id: str, what: str) -> str:
     """The message of a commit on `main` that is about a tenant as a whole."""
     return _message(f"{action} {user_id}: {what}", [("User-Id", user_id), ("Action", action)])
+
+
+def template_message(paths: Sequence[str]) -> str:
+    """The message of a commit on `main` that follows the platform's template."""
+    subject = f"Follow the template in {len(paths)} file{'' if len(paths) == 1 else 's'}"
+    return _message(subject, [("Action", TEMPLATE_ACTION)])
+
+
+def clusters_message(source: str) -> str:
+    """The message of a commit on the branch that a cluster's own objects are applied from."""
+    return _message("Take over clusters/ of main", [("Source-Commit", source)])
 
 
 def publish_message(

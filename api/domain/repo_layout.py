@@ -15,6 +15,8 @@ from api.domain.names import AppRef, is_id, shard_of
 from api.domain.quantity import quantity
 
 MAIN: Final = "main"
+#: A copy of `main:clusters/` that an operator pushed: it says what Flux applies beside the apps.
+CLUSTERS_BRANCH: Final = "flux/clusters"
 API_VERSION: Final = "fastapi-platform/v1"
 DEFAULT_ENTRYPOINT: Final = "user_code.py"
 MAX_NAME_LENGTH: Final = 60
@@ -295,6 +297,11 @@ def _read(path: str, model: type[_FileT], data: bytes) -> _FileT:
 def shard_branch(shard: str) -> str:
     """The branch that Flux watches for a shard."""
     return f"flux/{shard}"
+
+
+def is_shard_branch(branch: str) -> bool:
+    """Whether the platform publishes on this branch; CLUSTERS_BRANCH is an operator's."""
+    return branch.startswith(shard_branch("")) and branch != CLUSTERS_BRANCH
 
 
 def tenant_folder(user_id: str, digits: int) -> str:

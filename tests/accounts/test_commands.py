@@ -157,9 +157,23 @@ def test_the_repository_is_made_once(run: Run, tmp_path: Path):
     assert answer(run("init-repo", "--json")) == {
         "path": str(tmp_path / "data" / "repo.git"),
         "created": True,
+        "written": [],
+        "kept": [],
+        "waiting": [],
     }
     assert answer(run("init-repo", "--json"))["created"] is False
     assert "nothing was changed" in run("init-repo").stdout
+
+
+def test_a_cluster_is_written_on_request_only(run: Run):
+    assert run("init-repo", "--source-url", "https://git.example/a.git").exit_code == 2
+    run("init-repo")
+    cluster = ("init-repo", "--cluster", "prod", "--source-url", "https://git.example/a.git")
+    written = answer(run(*cluster, "--json"))["written"]
+    assert {path.split("/")[0] for path in written} == {"clusters"}
+    assert "clusters/prod/git-repositories.yaml" in written
+    assert "nothing was changed" in run(*cluster).stdout
+    assert "written  clusters/prod/adm" in run(*cluster, "--image", "viewer:1").stdout
 
 
 def test_the_table_of_settings_has_every_setting_with_its_meaning(run: Run):
