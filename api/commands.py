@@ -12,7 +12,13 @@ import typer
 import uvicorn
 from pydantic import BaseModel
 
-from api import admin_commands, history_commands, publish_commands, repository_commands
+from api import (
+    admin_commands,
+    history_commands,
+    publish_commands,
+    repository_commands,
+    rerender_commands,
+)
 from api.dependencies import Platform
 from api.errors import Unavailable
 from api.log import configure_logging
@@ -44,6 +50,7 @@ app.add_typer(history_commands.audit, name="audit")
 app.command()(history_commands.reindex)
 app.command("init-repo")(repository_commands.init_repo)
 app.command()(publish_commands.publish)
+app.command()(rerender_commands.rerender)
 
 
 class Addresses(BaseModel):

@@ -54,6 +54,7 @@ class Outcome:
     removes: bool = False
     stands: bool = False  # it is on the shard branch before this look
     hold: Hold | None = None
+    anew: bool = False  # only its manifests are written: by another renderer or runner image
 
 
 class Composer:
@@ -73,8 +74,12 @@ class Composer:
         self._check = check
         self._renderer = renderer
 
-    async def look(self, tips: Tips) -> list[Outcome]:
-        """Compare every app of a shard; `tips.main` must be indexed in history."""
+    async def look(self, tips: Tips, *, anew: bool = False) -> list[Outcome]:
+        """Compare every app of a shard; `tips.main` must be indexed in history.
+
+        `anew`: what stands as it should, or is held, is rendered again if it was made with
+        another renderer or runner image than today's.
+        """
         wanted = await self._repo.outline(tips.main, f"apps/{tips.shard}", depth=3)
         stands = await self._repo.outline(tips.tip, depth=4)
         await self._repo.load_blobs(_settings_files(wanted))
@@ -83,6 +88,8 @@ class Composer:
             intents = wanted[user_id].children if user_id in wanted else {}
             published = stands[user_id].children if user_id in stands else {}
             found += await self._tenant_outcomes(tips, user_id, intents, published)
+        if anew:
+            found = [(await self._renewed(tips, outcome, app), app) for outcome, app in found]
         if any(outcome.edits is not None for outcome, _ in found):
             return [await self._settled(tips, outcome, app) for outcome, app in found]
         return [outcome for outcome, _ in found]
@@ -125,11 +132,30 @@ class Composer:
             return outcome
         if "serving" not in app.stands.children or not await self._renderer.is_live(app):
             return outcome
-        last = await self._renderer.last(app)
-        if last is None or last.app is None:
+        return replace(outcome, edits=await self._as_it_stands(tips, app, settled=True))
+
+    async def _renewed(self, tips: Tips, outcome: Outcome, app: Sides | None) -> Outcome:
+        """Rendered by today's renderer, unless it was or is written anyway."""
+        if outcome.edits is not None or app is None or app.stands is None:
             return outcome
+        if await self._renderer.is_of_today(app.stands):
+            return outcome
+        try:
+            edits = await self._as_it_stands(tips, app, settled=False)
+        except RenderError as error:
+            unrendered = problem("app.yaml", "render", str(error), "Change the value it names.")
+            return replace(outcome, hold=outcome.hold or Hold((unrendered,), entries=app.intent))
+        return replace(outcome, edits=edits, anew=edits is not None)
+
+    async def _as_it_stands(
+        self, tips: Tips, app: Sides, *, settled: bool
+    ) -> Mapping[str, Edit] | None:
+        """The folder of the accepted version; None when it cannot be read."""
+        last = await self._renderer.last(app)
+        if app.accepted is None or last is None or last.app is None:
+            return None
         target = Target(last.entries, last.app, patched=False, running=app.accepted.running)
-        return replace(outcome, edits=await self._renderer.folder(tips, app, target, settled=True))
+        return await self._renderer.folder(tips, app, target, settled=settled)
 
     async def _tenant(self, shard: str, user_id: str, entry: Entry | None) -> TenantFile | Hold:
         if not is_id(user_id) or shard_of(user_id, len(shard)) != shard:

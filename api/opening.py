@@ -28,16 +28,20 @@ from api.clients.store import Account
 from api.clients.tokens import Tokens, signing_keys
 from api.composition import Composer
 from api.dependencies import Records
+from api.domain.made_with import today
 from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef
 from api.domain.rollout import LiveVersion
 from api.history import History
 from api.init_repo import init_repo, remote_repository
 from api.intents import Intents
+from api.local.observed import ObservedFile
+from api.local.run_folder import RunFolder
 from api.publishing import Poke, Publisher
 from api.publishing_once import PublishingOnce
 from api.recomposition import Recomposition
 from api.rendering import FolderRenderer
+from api.rerender import Rerender
 from api.settings import Settings, split_list
 from api.template_upgrade import Upgrade
 from api.tenants import Tenants
@@ -101,6 +105,30 @@ def join_publishing(
     publisher = Publisher(repo, intents, composer, poke)
     writer.publisher = publisher
     return publisher, Watcher(repo, records.upstream, intents, publisher, writer)
+
+
+@asynccontextmanager
+async def open_rerender(settings: Settings) -> AsyncIterator[Rerender]:
+    """What renders apps anew, and watches them where a platform runs them."""
+    observed = ObservedFile(RunFolder(settings.data_dir.absolute() / "run").observed)
+
+    async def live(_: AppRef) -> None:
+        return None  # the code stays: none has to be kept for older pods
+
+    async def poke(_: Collection[str]) -> None:
+        """The platform beside follows the branches by itself."""
+
+    async with open_records(settings) as records, open_judging(settings) as judging:
+        publisher, _ = join_publishing(records, judging, live, poke)
+        await records.upstream.refresh()
+        yield Rerender(
+            records.repo,
+            records.upstream,
+            publisher,
+            records.writer,
+            today(judging.rendering.runner_image),
+            observed.observe if await observed.runs() else None,
+        )
 
 
 @asynccontextmanager

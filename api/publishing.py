@@ -13,7 +13,13 @@ from api.clients.git_trees import Edit
 from api.clients.git_upstream import Move
 from api.clients.gitops_repo import GitopsRepo
 from api.composition import Composer, Outcome
-from api.domain.commit_message import COMMITTER, publish_message, source_commit, trailers
+from api.domain.commit_message import (
+    COMMITTER,
+    RERENDER,
+    publish_message,
+    source_commit,
+    trailers,
+)
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef
 from api.domain.publication import Hold, too_many_removals
@@ -43,6 +49,10 @@ class Publisher:
         #: A commit of `main` at which an operator looked: what was rewound or removed up to it
         #: is meant so.
         self.accepted: str | None = None
+        #: Shards whose apps are rendered anew where another renderer or runner image made them.
+        self.anew: Collection[str] = ()
+        #: Whether an operator wants this release to follow a newer one on the shards rendered anew.
+        self.accept_older = False
 
     @property
     def unsettled(self) -> Collection[str]:
@@ -77,17 +87,23 @@ class Publisher:
             self._wait(shard, reason)
             return None
         self._waiting.pop(shard, None)
-        outcomes = await self._composer.look(tips)
+        outcomes = await self._composer.look(tips, anew=shard in self.anew)
         self._note_holds(shard, outcomes)
         changed = await self._braked(tips, outcomes)
-        # A rewind that is accepted is noted also where it changes nothing: the next deploy goes on.
-        if not changed and not rewound:
+        newer = await self._newer_renderer(tip)
+        # What an operator accepted is noted also where it changes nothing: the next deploy goes on.
+        if not changed and not rewound and not newer:
             return None
         edits: dict[str, Edit] = {}
         for outcome in changed:
             edits |= outcome.edits or {}
-        subject = _subject(changed) or "accept a rewind of main"
-        message = publish_message(subject, main, RENDERER_VERSION, accepted if rewound else None)
+        subject = _subject(changed) or f"accept {'a rewind of main' if rewound else 'a downgrade'}"
+        more = {
+            "Accepted-Rewind": accepted if rewound else None,
+            "Accepted-Older": newer,
+            "Action": RERENDER if any(outcome.anew for outcome in changed) else None,
+        }
+        message = publish_message(subject, main, RENDERER_VERSION, more)
         commit = await self._repo.compose(tip, edits, message)
         return Move(shard_branch(shard), tip, commit)
 
@@ -161,16 +177,22 @@ class Publisher:
 
     async def _obstacle(self, tips: Tips, *, rewound: bool) -> str | None:
         """Never backwards: neither behind the tip's source nor behind its renderer."""
-        info = await self._repo.info(tips.tip)
-        version = trailers(info.message if info else "").get("Renderer-Version", ["0"])[0]
-        if not version.isdecimal() or int(version) > RENDERER_VERSION:
-            return f"it was published by a newer release (renderer {version})"
+        newer = await self._newer_renderer(tips.tip)
+        if newer and not (self.accept_older and tips.shard in self.anew):
+            return f"it was published by a newer release (renderer {newer})"
         if rewound:
             return (
                 "main was rewound behind what is published; an operator has to look, and then "
                 f"`python -m api publish --accept {tips.main}`"
             )
         return None
+
+    async def _newer_renderer(self, tip: str) -> str | None:
+        """The renderer of the branch's last commit, if it is newer than ours."""
+        info = await self._repo.info(tip)
+        version = trailers(info.message if info else "").get("Renderer-Version", ["0"])[0]
+        older = version.isdecimal() and int(version) <= RENDERER_VERSION
+        return None if older else version
 
     def _note_holds(self, shard: str, outcomes: Sequence[Outcome]) -> None:
         before = self.holds(shard)
@@ -186,8 +208,9 @@ class Publisher:
 
 def _subject(changed: Sequence[Outcome]) -> str:
     words = []
-    for verb, removes in (("publish", False), ("withdraw", True)):
-        ids = [outcome.ref.app_id for outcome in changed if outcome.removes is removes]
+    kinds = {"publish": (False, False), "withdraw": (True, False), "rerender": (False, True)}
+    for verb, kind in kinds.items():
+        ids = [o.ref.app_id for o in changed if (o.removes, o.anew) == kind]
         if ids:
             words.append(f"{verb} {ids[0] if len(ids) == 1 else f'{len(ids)} apps'}")
     return ", ".join(words)

@@ -16,7 +16,7 @@ from api.clients.git_inspection import Inspected
 from api.clients.git_trees import Edit, Entry
 from api.clients.gitops_repo import GitopsRepo
 from api.composition import Composer, Outcome
-from api.domain.commit_message import trailers
+from api.domain.commit_message import RERENDER, trailers
 from api.domain.manifests import RENDERER_VERSION, RenderSettings, Templates, intent_digest
 from api.domain.names import AppRef
 from api.domain.publication import entries_of
@@ -85,14 +85,14 @@ class Recomposition:
         )
         history = self._history.as_of(publish.source)
         composer = Composer(self._repo, self._intents, history, self._check, renderer)
-        outcomes = await composer.look(tips)
+        told = trailers(publish.commit.message)
+        outcomes = await composer.look(tips, anew=RERENDER in told.get("Action", ()))
         edits = await self._edits(publish, outcomes)
         tree = await self._repo.reading(git_trees.store, edits, publish.parent)
         paths = await self._repo.reading(git_inspection.differences, tree, publish.commit.id)
-        told = trailers(publish.commit.message).get("Renderer-Version")
         unchecked = [o.ref for o in outcomes if o.hold and o.hold.unknown]
         folders = tuple(f"{_folder(ref)}/" for ref in unchecked)
-        other = told != [str(RENDERER_VERSION)]
+        other = told.get("Renderer-Version") != [str(RENDERER_VERSION)]
         differing = [
             path
             for path in paths

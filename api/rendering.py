@@ -9,6 +9,7 @@ import yaml
 
 from api.clients.git_trees import Edit, Entry, Folder, Same
 from api.clients.gitops_repo import GitopsRepo
+from api.domain.made_with import made_with, today
 from api.domain.manifests import (
     AppSource,
     RenderSettings,
@@ -66,6 +67,7 @@ class FolderRenderer:
         self._live = live
         self._templates = templates
         self._settings = settings
+        self.today = today(settings.runner_image)
         self._tenant_objects = lru_cache(_REMEMBERED)(partial(render_tenant, templates))
 
     async def folder(
@@ -107,6 +109,11 @@ class FolderRenderer:
         return {branch_folder(app.ref): Folder(content)} | {
             f"{app.ref.user_id}/{name}": data for name, data in tenant.items()
         }
+
+    async def is_of_today(self, stands: Entry) -> bool:
+        """Whether the folder on the branch was made with today's renderer and runner image."""
+        file = stands.children.get("kustomization.yaml")
+        return file is not None and made_with(await self._repo.blob(file.id)) == self.today
 
     async def last(self, app: Sides) -> Checked | None:
         """The accepted version as it stands; it passed once, and a stricter check stops nothing."""

@@ -74,7 +74,9 @@ def _cell(value: Any) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    # Names of folders come from commits by anybody: none of them may drive the terminal.
-    return "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in str(value)
-    )
+    return plain(str(value))
+
+
+def plain(text: str) -> str:
+    """The text without anything that drives a terminal: names and words come from anybody."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -20,6 +20,7 @@ class Person:
 COMMITTER: Final = Person("FastAPI Platform", "platform@users.noreply.invalid")
 #: Action of an operator's command, on files that are no tenant's.
 TEMPLATE_ACTION: Final = "init-repo"
+_NOTHING: Final[Mapping[str, str | None]] = {}
 _TRAILER: Final = re.compile(r"([A-Z][A-Za-z-]*): (.*)")
 
 
@@ -58,16 +59,20 @@ def clusters_message(source: str) -> str:
     return _message("Take over clusters/ of main", [("Source-Commit", source)])
 
 
+#: Of a publish commit in which apps were rendered anew that people had not changed.
+RERENDER: Final = "rerender"
+
+
 def publish_message(
-    subject: str, source: str, renderer_version: int, accepted_rewind: str | None = None
+    subject: str, source: str, renderer_version: int, more: Mapping[str, str | None] = _NOTHING
 ) -> str:
-    """The message of a commit on a shard branch."""
+    """The message of a commit on a shard branch; `more` trailers where they have a value."""
     return _message(
         subject,
         [
             ("Source-Commit", source),
             ("Renderer-Version", str(renderer_version)),
-            ("Accepted-Rewind", accepted_rewind or ""),
+            *((name, value or "") for name, value in more.items()),
         ],
     )
 

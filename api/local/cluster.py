@@ -18,6 +18,7 @@ from api.errors import ClusterUnavailable
 from api.local import tasks
 from api.local.apps import LocalApp
 from api.local.node import Node
+from api.local.observed import ObservedFile
 from api.local.processes import Processes
 from api.local.reconciler import Reconciler
 from api.local.router import Router
@@ -40,6 +41,8 @@ class LocalCluster:
         self._router = Router(settings, self._folder.router, self._processes)
         self._router.restarted = self._check_routes
         self._reconciler = Reconciler(repo, kustomize, make_app=self._make_app, changed=self._wake)
+        self._observed = ObservedFile(self._folder.observed)
+        self._writing: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
         self._waiting: dict[AppRef, asyncio.Event] = {}
 
@@ -65,12 +68,13 @@ class LocalCluster:
             await self.close()
             raise
         self._watching = tasks.start(self._reconciler.run(), "following the shard branches")
+        self._writing = tasks.start(self._observed.keep(self._all), "writing down what runs")
 
     async def close(self) -> None:
         """Stop every app and the router; returns when nothing of them is left."""
-        if self._watching:
-            self._watching.cancel()
-            await asyncio.wait({self._watching})
+        for task in filter(None, (self._watching, self._writing)):
+            task.cancel()
+            await asyncio.wait({task})
         await self._reconciler.close()
         await self._router.close()
         await self._processes.close()
@@ -78,6 +82,12 @@ class LocalCluster:
 
     async def observe(self, ref: AppRef) -> Observation:
         """What is known of the app now; reads memory only."""
+        return self._observation(ref)
+
+    def _all(self) -> dict[AppRef, Observation]:
+        return {ref: self._observation(ref) for ref in self._reconciler.apps}
+
+    def _observation(self, ref: AppRef) -> Observation:
         app = self._reconciler.apps.get(ref)
         shard = self._reconciler.seen_of(ref)
         delay = self._reconciler.delay(ref)
@@ -134,6 +144,7 @@ class LocalCluster:
 
     def _wake(self, what: AppRef | str) -> None:
         """Wake who waits for an app, or for any app of a shard."""
+        self._observed.change()
         refs = (
             [ref for ref in self._waiting if shard_of(ref.user_id, len(what)) == what]
             if isinstance(what, str)

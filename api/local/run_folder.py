@@ -2,6 +2,7 @@
 
 run/lock                               held by the one platform that uses this folder
 run/records/<pid>                      programs that were started
+run/observed.json                      what runs now, for commands beside the platform
 run/router/                            Traefik's configuration and output
 run/apps/<user_id>/<app_id>/live.json  the version last seen serving
                            /log/       its output, bounded
@@ -26,6 +27,7 @@ class RunFolder:
         self._lock: int | None = None
         self.records = folder / "records"
         self.router = folder / "router"
+        self.observed = folder / "observed.json"
 
     def app(self, ref: AppRef) -> Path:
         """The folder of one app."""
