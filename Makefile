@@ -11,10 +11,10 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
 BIN := .venv/bin
 FRONTEND := $(shell find frontend -name node_modules -prune -o -name dist -prune -o -type f -print)
 
-.PHONY: help run dev dev-api dev-frontend test lint format bench clean setup setup-dev
+.PHONY: help run dev dev-api dev-frontend test test-cluster lint format bench clean setup setup-dev
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Set up everything and serve the platform on this machine
 	@exec $(BIN)/python -m api serve
@@ -31,6 +31,12 @@ dev-frontend:
 test: setup-dev lint ## Run every check that needs no cluster
 	$(BIN)/pytest
 	npm --prefix frontend run check
+
+# With KUBECONFIG, on that cluster; without, as root, on a throwaway one. KEEP=1 leaves it up.
+export KEEP
+test-cluster: setup-dev ## Run the tests on a real control plane (see tests/cluster/README.md)
+	$(if $(KUBECONFIG),,$(BIN)/python -m tests.cluster.plane prepare)
+	$(BIN)/pytest tests/cluster
 
 lint: setup-dev ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .

@@ -2,8 +2,8 @@
 
     python -m tests.cluster.build [program …]
 
-A program's place in the cache is named by everything that goes into it: the module's `go.mod` and
-`go.sum`, the flags and Go's own version. What is there is whole, because it was moved in; a build
+A program's place in the cache is named by everything that goes into it: the files of its module,
+the flags and Go's own version. What is there is whole, because it was moved in; a build
 that was interrupted goes on where it was, from Go's own cache.
 """
 
@@ -58,6 +58,7 @@ PROGRAMS: Final = (
         Program(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}")
         for name in ("kubelet", "kube-controller-manager", "kube-scheduler")
     ),
+    Program("pause", "pause", "."),  # what every pod's namespaces are held by
 )
 
 
@@ -92,8 +93,8 @@ def module_folder(module: str, path: str) -> Path:
 
 def _path(program: Program, version: str) -> Path:
     digest = hashlib.sha256(version.encode())
-    for name in ("go.mod", "go.sum"):
-        digest.update((TOOLS / program.module / name).read_bytes())
+    for path in sorted((TOOLS / program.module).iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     digest.update(repr((_FLAGS, _linked(program))).encode())
     return cache_folder() / "tools" / digest.hexdigest()[:20] / program.name
 

@@ -1,7 +1,7 @@
 """A real smart-HTTP git server: git's own `http-backend` behind a small CGI bridge, with faults.
 
-It listens on loopback only. What goes wrong is decided by `fault`, a function that may be replaced
-at any time; what happened is counted.
+It listens on loopback, unless it is for a cluster elsewhere. What goes wrong is decided by `fault`,
+a function that may be replaced at any time; what happened is counted.
 """
 
 import base64
@@ -50,10 +50,11 @@ class GitServer:
     keep_alive: bool = False
     released: threading.Event = field(default_factory=threading.Event)
     port: int = 0
+    host: str = "127.0.0.1"
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self.port}/{name}"
+        return f"http://{self.host}:{self.port}/{name}"
 
     def count(self, *names: str) -> None:
         with self._lock:
@@ -63,7 +64,7 @@ class GitServer:
     def running(self) -> Iterator["GitServer"]:
         """Listen while the context lasts; a second time on the same port."""
         handler = type("Handler", (_Bridge,), {"served": self})
-        with _Server(("127.0.0.1", self.port), handler) as server:
+        with _Server((self.host, self.port), handler) as server:
             self.port = server.server_address[1]
             self.released.clear()
             thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

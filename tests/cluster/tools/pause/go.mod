@@ -1,0 +1,3 @@
+module fastapi-platform.test/pause
+
+go 1.26.0
