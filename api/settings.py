@@ -36,6 +36,13 @@ def _require_network(cidr: str) -> None:
         raise ValueError(f"BLOCKED_CIDRS: {error}") from None
 
 
+def _names_one_image(image: str) -> bool:
+    """Whether everybody who fetches it gets the same image: what runs must not change unseen."""
+    name, at, _ = image.partition("@")
+    _, colon, tag = name.rpartition("/")[2].partition(":")
+    return bool(at) or bool(colon and tag and tag != "latest")
+
+
 class Settings(BaseSettings):
     """Frozen settings; a field's upper-case name is its environment variable."""
 
@@ -44,8 +51,8 @@ class Settings(BaseSettings):
 
     mode: Literal["embedded", "cluster"] = Field(
         "embedded",
-        description="`embedded` runs everything on this machine; `cluster`, which uses Flux, is "
-        "not built yet and is refused at start.",
+        description="`embedded` runs everything on this machine; `cluster` has Flux apply it to "
+        "Kubernetes.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on (embedded).")
     port: Annotated[int, Field(ge=1, le=65535)] = Field(
@@ -55,7 +62,9 @@ class Settings(BaseSettings):
         8001, description="Port of the users' apps, another origin than the editor (embedded)."
     )
     data_dir: Path = Field(
-        Path(".platform"), description="Folder of repository, accounts and logs (embedded)."
+        Path(".platform"),
+        description="Folder of repository and accounts, embedded also of logs. In a cluster too "
+        "the accounts are in an SQLite file there, so it has to be a volume that stays.",
     )
     base_domain: str | None = Field(
         None, description="Host of the platform; apps live on `apps.` beside it."
@@ -138,7 +147,27 @@ class Settings(BaseSettings):
     )
     runner_image: str = Field(
         "ghcr.io/fastapi-platform/fastapi-platform-runner:dev",
-        description="Image that serves one app (cluster).",
+        description="Image that serves one app, with a digest or a tag other than `latest` "
+        "(cluster).",
+    )
+    kubeconfig: str | None = Field(
+        None,
+        description="Kubeconfig of the cluster; without it, the service account of the "
+        "platform's own pod is used (cluster).",
+    )
+    router_url: str | None = Field(
+        None,
+        description="Address at which the router's entry point for apps is asked whether an app "
+        "answers; without it, the apps' own origin (cluster).",
+    )
+    flux_receiver_url: str = Field(
+        "http://webhook-receiver.flux-system",
+        description="Address of Flux' webhook receiver, told which branches moved (cluster).",
+    )
+    flux_receiver_token_file: Path | None = Field(
+        None,
+        description="File with the Receiver's token, byte for byte as in its Secret; without it, "
+        "Flux finds changes at its own interval only (cluster).",
     )
     image_pull_secret: str | None = Field(
         None,
@@ -174,6 +203,16 @@ class Settings(BaseSettings):
             raise ValueError("TRAEFIK_ENTRY_POINTS must name one at least")
         if self.mode == "cluster" and not self.base_domain:
             raise ValueError("BASE_DOMAIN is required when MODE=cluster")
+        if self.mode == "cluster" and not _names_one_image(self.runner_image):
+            raise ValueError("RUNNER_IMAGE needs a digest, or a tag other than `latest`")
+        return self
+
+    @model_validator(mode="after")
+    def _asks_over_http(self) -> Self:
+        for name in ("router_url", "flux_receiver_url"):
+            url: str | None = getattr(self, name)
+            if url and not url.startswith(("http://", "https://")):
+                raise ValueError(f"{name.upper()} must begin with http:// or https://")
         return self
 
     @model_validator(mode="after")

@@ -130,6 +130,37 @@ _REASONS: Final = {
         "Deploy again; if it happens again, tell an administrator.",
     ),
 }
+_SET_UP: Final = _REASONS["CreateContainerError"]
+_REASONS.update(dict.fromkeys(("RunContainerError", "StartError", "ContainerCannotRun"), _SET_UP))
+#: What the API server's or Flux' words hold when they refuse something: reason, message, hint.
+_REFUSALS: Final = {
+    "exceeded quota": _REASONS["FailedCreate"],
+    "being terminated": (
+        "namespace_terminating",
+        "Your space in the cluster is still being removed after a deletion.",
+        "It is tried again by itself once that is over; if it goes on, tell an administrator.",
+    ),
+    "ValidatingAdmissionPolicy": (
+        "admission",
+        "The cluster does not allow what the app asks for",
+        "Take out of the overlay what the message names, then deploy again.",
+    ),
+    "violates PodSecurity": (
+        "admission",
+        "The cluster does not allow what the app asks for",
+        "Take out of the overlay what the message names, then deploy again.",
+    ),
+    "admission webhook": (
+        "admission",
+        "The cluster does not allow what the app asks for",
+        "Show the message to an administrator: a rule of this cluster refused it.",
+    ),
+    "kustomize build failed": (
+        "build",
+        "The app's manifests cannot be built",
+        "Look at the overlay for what the message names; without one, tell an administrator.",
+    ),
+}
 _CRASHED: Final = (
     "crashed",
     "The app ended with an error.",
@@ -140,6 +171,15 @@ _CRASHED: Final = (
 def is_known(reason: str | None) -> bool:
     """Whether a waiting pod's reason says why it waits (`ContainerCreating` does not)."""
     return reason in _REASONS
+
+
+def explain_refusal(words: str) -> Failure | None:
+    """Why the cluster refused an object, from its words; None when they are of no known kind."""
+    for part, (reason, message, hint) in _REFUSALS.items():
+        if part in words:
+            whole = message if message.endswith(".") else f"{message}: {words}"
+            return Failure(reason, whole[:_MAX_MESSAGE], hint)
+    return None
 
 
 def explain(pod: Pod) -> Failure:

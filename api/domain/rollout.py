@@ -67,6 +67,7 @@ class Observation:
     pods: tuple[Pod, ...] = ()
     routed_intent: str | None = None  # the intent that answered at the app's own URL
     warnings: tuple[str, ...] = ()  # events of this workload's objects, newest first
+    terminating: bool = False  # the tenant's namespace is being removed
     times: Mapping[str, datetime] = field(default_factory=dict)  # StageName → when first seen
 
 

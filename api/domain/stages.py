@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from api.domain.failures import Failure, explain, find_error, is_known
+from api.domain.failures import Failure, explain, explain_refusal, find_error, is_known
 from api.domain.rollout import Observation, Pod, StageName
 
 #: Reasons of a waiting pod that time does not cure.
@@ -20,6 +20,8 @@ _FINAL_REASONS: Final = frozenset(
 )
 _WAIT: Final = "It is tried again by itself; if it goes on, tell an administrator."
 _MAX_WORDS: Final = 500
+#: The API server's words for what cannot be made in a namespace that is being removed.
+_TERMINATING: Final = "being terminated"
 
 
 @dataclass(frozen=True)
@@ -180,16 +182,29 @@ def _applied(scene: Scene) -> Step:
         return _done()
     if shard.suspended:
         return _active("An administrator has paused all deploys; this one goes on after that.")
+    if scene.seen.terminating:
+        return _for_now(scene, _TERMINATING)
     if reached.attempted and shard.apply_error:  # of an attempt that contained this intent
         return _refused(scene, _short(shard.apply_error))
     if scene.late:
-        return _failed(Failure("apply", "Not applied in time.", _WAIT))
+        words = _short(shard.fetch_error or "")
+        message = f"Not applied in time: {words}" if words else "Not applied in time."
+        return _failed(Failure("apply", message, _WAIT))
     return _active("Being applied to the cluster.")
+
+
+def _for_now(scene: Scene, words: str) -> Step:
+    """What time may cure counts as a failure only after the deadline."""
+    failure = explain_refusal(words) or Failure("apply", words, _WAIT)
+    return _failed(failure) if scene.late else _active(failure.message)
 
 
 def _refused(scene: Scene, words: str) -> Step:
     if _names(words, scene.intent.app_id):
-        return _failed(Failure("apply", f"The cluster refused the app: {words}", _WAIT))
+        if _TERMINATING in words:
+            return _for_now(scene, words)
+        refused = Failure("apply", f"The cluster refused the app: {words}", _WAIT)
+        return _failed(explain_refusal(words) or refused)
     if scene.late:
         message = f"Held up by somebody else's app: {words}"
         return _failed(Failure("shard_held_up", message, _WAIT))
@@ -214,7 +229,10 @@ def _starting(scene: Scene) -> Step:
         return _failed(failure)
     if pod and is_known(pod.reason):
         return _active(explain(pod).message)
-    return _active("Starting." if pod else "Waiting for a place to start.")
+    if pod:
+        return _active("Starting.")
+    refusal = explain_refusal(_hindrance(scene))
+    return _active(refusal.message if refusal else "Waiting for a place to start.")
 
 
 def _start_failure(scene: Scene, pod: Pod | None) -> Failure | None:
@@ -222,17 +240,24 @@ def _start_failure(scene: Scene, pod: Pod | None) -> Failure | None:
         return _ended(pod, scene.seen.warnings)
     workload = scene.seen.workload
     if scene.carried and workload and workload.observed and workload.stalled:
-        return _too_slow(pod, workload.stalled)
+        return _too_slow(pod, _hindrance(scene) or workload.stalled)
     start = max(scene.since, pod.started_at) if pod and pod.started_at else scene.since
     if scene.now - start > timedelta(seconds=scene.seconds):
-        return _too_slow(pod, next(iter(scene.seen.warnings), ""))
+        return _too_slow(pod, _hindrance(scene))
     return None
+
+
+def _hindrance(scene: Scene) -> str:
+    """Why there is no pod, in the cluster's words."""
+    return _TERMINATING if scene.seen.terminating else next(iter(scene.seen.warnings), "")
 
 
 def _ended(pod: Pod, warnings: Sequence[str]) -> Failure:
     """Why a pod ended; a warning only says more about one that was killed without a word."""
     failure = explain(pod)
-    if failure.reason in ("killed", "crashed") and not find_error(pod.log_tail):
+    # A runner that is asked to stop ends well, also when a failed probe is why it is asked.
+    asked = failure.reason in ("killed", "crashed", "ended")
+    if asked and not find_error(pod.log_tail):
         if any("Startup probe failed" in words for words in warnings):
             return explain(replace(pod, reason="Unhealthy"))
         if any("Liveness probe failed" in words for words in warnings):
@@ -245,8 +270,8 @@ def _age(pod: Pod) -> tuple[bool, float]:
 
 
 def _too_slow(pod: Pod | None, words: str) -> Failure:
-    if pod is None and "quota" in words:
-        return explain(Pod("", "", "pending", reason="FailedCreate"))
+    if pod is None and (refusal := explain_refusal(words)):
+        return refusal
     if pod is None:
         message = f"The app did not get a place to start: {_short(words)}".removesuffix(": ")
         return Failure("not_started", message, _WAIT)

@@ -82,13 +82,13 @@ def test_a_port_in_use_is_told_and_nothing_else_happens(served: Product, tmp_pat
     assert not other.data_dir.exists()
 
 
-def test_a_cluster_is_refused_for_nothing_there_would_isolate(tmp_path: Path):
+def test_without_a_way_to_the_cluster_nothing_is_made(tmp_path: Path):
     cluster = {"MODE": "cluster", "SECRET_KEY": "k" * 40, "BASE_DOMAIN": "platform.example.org"}
     product = Product(tmp_path / "data", settings=cluster)
     result = command(product, "serve")
     assert result.returncode == 1
-    assert "MODE=cluster" in result.stderr
-    assert "not built yet" in result.stderr
+    assert "no way to the API server" in result.stderr
+    assert "KUBECONFIG" in result.stderr
     assert "Traceback" not in result.stderr
     assert not product.data_dir.exists()
 

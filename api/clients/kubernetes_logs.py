@@ -1,0 +1,230 @@
+"""What an app's containers print: the last lines of all of them by time, and what comes after."""
+
+import asyncio
+import heapq
+import logging
+import re
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from api.clients.cluster import LogLine
+from api.clients.kubernetes_api import ApiRefused, KubernetesApi
+from api.clients.kubernetes_objects import FailedContainer, SeenPod
+from api.domain.names import AppRef, namespace_of
+from api.errors import ClusterUnavailable
+
+_LOG: Final = logging.getLogger(__name__)
+_TAIL_LINES: Final = 60
+_TAIL_BYTES: Final = 32 << 10
+_TAIL_SECONDS: Final = 5.0
+_TAILS_AT_ONCE: Final = 4
+_KEPT_TAILS: Final = 1000
+_LINE_BYTES: Final = 16 << 10
+#: Streams from the API server; each is a connection here, there and at a kubelet.
+_FOLLOWED: Final = 200
+_FOLLOWED_OF_APP: Final = 4
+_WAITING_LINES: Final = 1000
+_AGAIN_SECONDS: Final = 1.0
+_STAMP: Final = re.compile(rb"(\S+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
+#: Answers that say that a container has no log, now or any more.
+_NONE: Final = frozenset({400, 404})
+
+
+@dataclass(frozen=True, order=True)
+class _Stamped:
+    at: int  # nanoseconds since the epoch
+    pod: str
+    text: str
+
+    @property
+    def line(self) -> LogLine:
+        return LogLine(datetime.fromtimestamp(self.at / 1e9, UTC), self.text, self.pod)
+
+
+class LastWords:
+    """The last lines of containers that failed: read once for each, when somebody asks why."""
+
+    def __init__(self, api: KubernetesApi, changed: Callable[[AppRef], None]) -> None:
+        self._api = api
+        self._changed = changed
+        self._kept: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(_TAILS_AT_ONCE)
+
+    async def close(self) -> None:
+        """Stop reading."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def of(self, pod: SeenPod) -> tuple[str, ...] | None:
+        """The lines; None while they are being read, which takes five seconds at most."""
+        failed = pod.failed
+        if failed is None:
+            return ()
+        if failed.id not in self._kept and failed.id not in self._tasks:
+            task = asyncio.create_task(self._read(pod, failed), name=f"last words of {pod.name}")
+            self._tasks[failed.id] = task
+            task.add_done_callback(lambda _: self._tasks.pop(failed.id, None))
+        return self._kept.get(failed.id)
+
+    async def _read(self, pod: SeenPod, failed: FailedContainer) -> None:
+        lines: tuple[str, ...] = ()
+        query = {
+            "container": "app",
+            "tailLines": str(_TAIL_LINES),
+            "limitBytes": str(_TAIL_BYTES),
+            "previous": "true" if failed.previous else "false",
+        }
+        try:
+            async with (
+                self._turns,
+                asyncio.timeout(_TAIL_SECONDS),
+                self._api.lines(_path(pod), query, silence=None) as found,
+            ):
+                lines = tuple([_text(line) async for line in found])
+        except (ClusterUnavailable, TimeoutError) as error:  # the failure is told without them
+            _LOG.info("the last words of %s are not to be had: %s", pod.name, error)
+        self._kept[failed.id] = lines
+        while len(self._kept) > _KEPT_TAILS:
+            self._kept.popitem(last=False)
+        self._changed(pod.ref)
+
+
+class AppLogs:
+    """The log of an app: of all its pods, merged by the time at which each line was printed."""
+
+    def __init__(
+        self,
+        api: KubernetesApi,
+        pods: Callable[[AppRef], list[SeenPod]],
+        changes: Callable[[AppRef], AsyncIterator[None]],
+    ) -> None:
+        self._api = api
+        self._pods = pods
+        self._changes = changes
+        self._streams = 0
+
+    async def lines(
+        self, ref: AppRef, *, follow: bool, previous: bool, tail: int
+    ) -> AsyncIterator[LogLine]:
+        """The last `tail` lines, oldest first, and with `follow` whatever comes after them.
+
+        Raises ClusterUnavailable when they cannot be read, or too many logs are followed.
+        """
+        pods = self._pods(ref)
+        tails = [self._tail(pod, previous=previous, tail=tail) for pod in pods]
+        read = await asyncio.gather(*tails)
+        last = deque(heapq.merge(*(sorted(lines) for lines in read)), maxlen=tail)
+        for stamped in last:
+            yield stamped.line
+        if follow:
+            seen = {pod.name: lines[-1].at for pod, lines in zip(pods, read, strict=True) if lines}
+            async for stamped in self._follow(ref, seen):
+                yield stamped.line
+
+    async def _tail(self, pod: SeenPod, *, previous: bool, tail: int) -> list[_Stamped]:
+        if pod.runs is None or (previous and not (pod.failed and pod.failed.previous)):
+            return []
+        query = {"tailLines": str(tail), "previous": "true" if previous else "false"}
+        return [line async for line in self._read(pod, query, silence=_TAIL_SECONDS)]
+
+    async def _follow(self, ref: AppRef, seen: dict[str, int]) -> AsyncIterator[_Stamped]:
+        """The lines after those seen, of each pod that is there or comes."""
+        queue: asyncio.Queue[_Stamped] = asyncio.Queue(_WAITING_LINES)
+        readers: dict[str, asyncio.Task[None]] = {}
+
+        async def keep_reading() -> None:
+            async for _ in self._changes(ref):
+                pods = sorted(self._pods(ref), key=_began)[-_FOLLOWED_OF_APP:]
+                for pod in pods:
+                    reader = readers.get(pod.name)
+                    if pod.runs and (reader is None or reader.done()):
+                        readers[pod.name] = asyncio.create_task(self._pump(pod, seen, queue))
+
+        keeper = asyncio.create_task(keep_reading())
+        try:
+            while True:
+                getter = asyncio.ensure_future(queue.get())
+                await asyncio.wait({getter, keeper}, return_when=asyncio.FIRST_COMPLETED)
+                if not getter.done():
+                    getter.cancel()
+                    keeper.result()  # it ended by an error, which is raised here
+                yield getter.result()
+        finally:
+            tasks = [keeper, *readers.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _pump(
+        self, pod: SeenPod, seen: dict[str, int], queue: "asyncio.Queue[_Stamped]"
+    ) -> None:
+        """One pod's lines as they come, again after each restart of its container."""
+        if self._streams >= _FOLLOWED:
+            _LOG.warning("more than %s logs are followed: %s waits", _FOLLOWED, pod.name)
+            return
+        self._streams += 1
+        try:
+            while any(now.name == pod.name for now in self._pods(pod.ref)):
+                with suppress(ClusterUnavailable):  # cut off, or it has no log yet: again
+                    await self._pump_once(pod, seen, queue)
+                await asyncio.sleep(_AGAIN_SECONDS)
+        finally:
+            self._streams -= 1
+
+    async def _pump_once(
+        self, pod: SeenPod, seen: dict[str, int], queue: "asyncio.Queue[_Stamped]"
+    ) -> None:
+        last = seen.get(pod.name)
+        query = {"follow": "true"}
+        if last is not None:  # of whole seconds, so the lines of this one come again
+            query["sinceTime"] = datetime.fromtimestamp(last // 10**9, UTC).isoformat()
+        async for stamped in self._read(pod, query, silence=None):
+            if last is None or stamped.at > last:
+                seen[pod.name] = stamped.at
+                await queue.put(stamped)
+
+    async def _read(
+        self, pod: SeenPod, query: dict[str, str], *, silence: float | None
+    ) -> AsyncIterator[_Stamped]:
+        asked = {"container": "app", "timestamps": "true", **query}
+        try:
+            async with self._api.lines(_path(pod), asked, silence=silence) as lines:
+                async for line in lines:
+                    if stamped := _stamped(line, pod.name):
+                        yield stamped
+        except ApiRefused as error:
+            if error.answer not in _NONE:
+                raise
+
+
+def _path(pod: SeenPod) -> str:
+    return f"/api/v1/namespaces/{namespace_of(pod.ref.user_id)}/pods/{pod.name}/log"
+
+
+def _stamped(line: bytes, pod: str) -> _Stamped | None:
+    """A line with its time in front, as `timestamps=true` gives it; None for any other."""
+    stamp, _, text = line.partition(b" ")
+    match = _STAMP.fullmatch(stamp)
+    if match is None:
+        return None
+    try:
+        whole = datetime.fromisoformat((match[1] + match[3]).decode())
+    except ValueError:
+        return None
+    nanoseconds = int((match[2] or b"").ljust(9, b"0"))
+    return _Stamped(int(whole.timestamp()) * 10**9 + nanoseconds, pod, _text(text))
+
+
+def _text(line: bytes) -> str:
+    return line[:_LINE_BYTES].decode(errors="replace").rstrip("\r")
+
+
+def _began(pod: SeenPod) -> float:
+    return pod.started_at.timestamp() if pod.started_at else 0.0

@@ -1,0 +1,112 @@
+"""Which version answers at an app's own address, asked through the router.
+
+The runner answers a reserved header on any path with the intent it was started with, so no route
+of a learner's is touched. Only apps that somebody is waiting for are asked, a few at a time, and
+only until the answer is there: what serves quietly costs nothing.
+"""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx2
+
+from api.domain.names import AppRef, app_path
+
+_LOG: Final = logging.getLogger(__name__)
+_PROBE: Final = {"fastapi-platform-probe": "1"}
+_NO_CONTENT: Final = 204
+_AT_ONCE: Final = 8
+_SECONDS: Final = 5.0
+_FIRST_DELAY: Final = 0.02
+_LONGEST_DELAY: Final = 2.0
+#: For so long an app is asked after somebody last wanted to know; followers look every second.
+_WANTED_SECONDS: Final = 10.0
+#: While pods of another version are about, the router may still know them, and takes turns.
+SURE: Final = 5
+
+
+@dataclass
+class _Wanted:
+    intent: str
+    times: int  # answers in a row
+    at: float
+
+
+class RouteChecks:
+    """The versions that were seen to answer; `changed` is told of each new one."""
+
+    def __init__(
+        self, router_url: str, apps_origin: str, changed: Callable[[AppRef], None]
+    ) -> None:
+        self._changed = changed
+        self._wanted: dict[AppRef, _Wanted] = {}
+        self._tasks: dict[AppRef, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(_AT_ONCE)
+        self._client = httpx2.AsyncClient(
+            base_url=router_url.rstrip("/"),
+            headers=_PROBE | {"host": urlsplit(apps_origin).netloc},
+            trust_env=False,  # a proxy's answer would prove nothing
+            timeout=_SECONDS,
+        )
+        self.answered: dict[AppRef, str] = {}
+
+    async def close(self) -> None:
+        """Stop asking."""
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._client.aclose()
+
+    def want(self, ref: AppRef, intent: str, *, times: int) -> None:
+        """Ask until this version answered `times` in a row; repeated while it matters."""
+        if self.answered.get(ref) == intent:
+            return
+        self._wanted[ref] = _Wanted(intent, times, time.monotonic())
+        if ref not in self._tasks:
+            task = asyncio.create_task(self._ask(ref), name=f"asking for {ref}")
+            self._tasks[ref] = task
+            task.add_done_callback(lambda ended: self._ended(ref, ended))
+
+    def forget(self, ref: AppRef) -> None:
+        """What answered is gone, or the app is."""
+        self.answered.pop(ref, None)
+
+    async def _ask(self, ref: AppRef) -> None:
+        delay, in_a_row, asked_for = _FIRST_DELAY, 0, ""
+        while time.monotonic() - (wanted := self._wanted[ref]).at < _WANTED_SECONDS:
+            if wanted.intent != asked_for:
+                delay, in_a_row, asked_for = _FIRST_DELAY, 0, wanted.intent
+            async with self._turns:
+                found = await self._intent_at(ref)
+            if found == self._wanted[ref].intent == asked_for:
+                in_a_row += 1
+                if in_a_row >= wanted.times:
+                    self.answered[ref] = asked_for
+                    self._changed(ref)
+                    return
+                continue
+            in_a_row = 0
+            await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311  (no secret)
+            delay = min(delay * 1.5, _LONGEST_DELAY)
+
+    def _ended(self, ref: AppRef, task: "asyncio.Task[None]") -> None:
+        self._tasks.pop(ref, None)
+        self._wanted.pop(ref, None)
+        if not task.cancelled() and (error := task.exception()):
+            _LOG.error("%s failed", task.get_name(), exc_info=error)
+
+    async def _intent_at(self, ref: AppRef) -> str | None:
+        try:
+            answer = await self._client.get(f"{app_path(ref)}/")
+        except httpx2.HTTPError:
+            return None
+        if answer.status_code != _NO_CONTENT:
+            return None
+        return answer.headers.get("fastapi-platform-intent")
