@@ -202,8 +202,8 @@ async def test_answers_that_come_in_pieces_are_put_together(server, cluster):
     await server.create(DEPLOYMENTS, deployment())
     for number in range(3):
         await server.create(PODS, pod(f"{APP}-new-{number}"))
-    seen = await until(cluster, lambda o: len(o.pods) == 3 and o.workload)
-    assert {p.phase for p in seen.pods} == {"ready"}
+    seen = await until(cluster, lambda o: [p.phase for p in o.pods] == ["ready"] * 3)
+    assert seen.workload is not None
 
 
 async def test_a_server_that_stays_away_is_a_problem_until_it_is_back(server, cluster, monkeypatch):
