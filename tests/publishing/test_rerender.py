@@ -22,6 +22,7 @@ from api.recomposition import Recomposition
 from api.rerender import Pace, Rendered, Rerender
 from tests.publishing.stack import FORBIDDEN, HELLO, Stack, account, folder
 
+NOW = manifests.RENDERER_VERSION
 IMAGE, NEW_IMAGE = "registry.example.org/runner:1", "registry.example.org/runner:2"
 BOB, ADA, EVE, DAN = map(account, ("ubob", "uada", "ueve", "udan"))
 
@@ -109,19 +110,19 @@ async def made(stack: Stack, ref: AppRef) -> MadeWith | None:
 async def test_a_release_changes_nothing_by_itself_and_then_all_by_rerender(stack, release):
     apps = [(await stack.deploy(user)).ref for user in (BOB, ADA, EVE)]
     before = {ref: await stack.tip(ref) for ref in apps}
-    release.update(renderer=2, image=NEW_IMAGE)
+    release.update(renderer=NOW + 1, image=NEW_IMAGE)
     await stack.look()
     assert {ref: await stack.tip(ref) for ref in apps} == before
     done = await release.run()
     assert [result.state for result in done] == ["done"] * 3
     assert sorted(ref for result in done for ref in result.apps) == sorted(apps)
-    assert [await made(stack, ref) for ref in apps] == [MadeWith(2, NEW_IMAGE)] * 3
+    assert [await made(stack, ref) for ref in apps] == [MadeWith(NOW + 1, NEW_IMAGE)] * 3
     for ref in apps:
         files = await stack.published(ref)
         assert NEW_IMAGE.encode() in files["generated/deployment.yaml"]
         assert files["code/user_code.py"] == HELLO.encode()
         told = trailers((await stack.repo.info(await stack.tip(ref))).message)
-        assert (told["Renderer-Version"], told["Action"]) == (["2"], ["rerender"])
+        assert (told["Renderer-Version"], told["Action"]) == ([str(NOW + 1)], ["rerender"])
     assert (await release.verify()).findings == []
     assert await release.run() == []
 
@@ -133,13 +134,13 @@ async def test_only_what_another_release_made_is_rendered_so_it_goes_on_where_it
     release.update(image=NEW_IMAGE)
     third = await stack.deploy(BOB, "Third")
     [[stale]] = (await release.rerender().stale([shard_of("ubob", 2)])).values()
-    assert (stale.ref, stale.made_with) == (first.ref, MadeWith(1, IMAGE))
+    assert (stale.ref, stale.made_with) == (first.ref, MadeWith(NOW, IMAGE))
     await release.rerender().run([shard_of("ubob", 2)], Pace(), lambda _: None)
     tip = await stack.tip(first.ref)
     info = await stack.repo.info(tip)
     assert info.message.startswith(f"rerender {first.ref.app_id}\n")
-    assert await made(stack, third.ref) == MadeWith(1, NEW_IMAGE)
-    assert await made(stack, second.ref) == MadeWith(1, IMAGE), "in another shard"
+    assert await made(stack, third.ref) == MadeWith(NOW, NEW_IMAGE)
+    assert await made(stack, second.ref) == MadeWith(NOW, IMAGE), "in another shard"
     assert list(await release.rerender().stale()) == [shard_of("uada", 2)]
 
 
@@ -154,7 +155,7 @@ async def test_the_tenants_own_objects_are_rendered_too(stack, release, monkeypa
     changed = Templates(texts)
     monkeypatch.setattr(templates, "_environment", changed._environment)
     stack.publisher._composer._renderer._tenant_objects.cache_clear()
-    release.update(renderer=2)
+    release.update(renderer=NOW + 1)
     await release.run()
     quota = await stack.repo.read(await stack.tip(app.ref), f"{app.ref.user_id}/quota.yaml")
     assert quota.endswith(b"# of a new release\n")
@@ -185,7 +186,7 @@ async def test_an_app_of_a_tenant_that_is_held_is_left_and_named(stack, release)
     assert (result.state, result.apps) == ("waits", [])
     assert app.ref.app_id in result.message
     assert "tenant.yaml" in result.message
-    assert await made(stack, app.ref) == MadeWith(1, IMAGE)
+    assert await made(stack, app.ref) == MadeWith(NOW, IMAGE)
 
 
 async def test_an_app_that_sleeps_is_rendered_and_goes_on_sleeping(stack, release):
@@ -198,7 +199,7 @@ async def test_an_app_that_sleeps_is_rendered_and_goes_on_sleeping(stack, releas
     assert result.apps == [app.ref]
     files = await stack.published(app.ref)
     assert "generated/ingressroute.yaml" not in files
-    assert await made(stack, app.ref) == MadeWith(1, NEW_IMAGE)
+    assert await made(stack, app.ref) == MadeWith(NOW, NEW_IMAGE)
 
 
 async def test_a_deploy_that_comes_first_is_published_too_and_by_whom_it_was_is_kept(
@@ -207,10 +208,10 @@ async def test_a_deploy_that_comes_first_is_published_too_and_by_whom_it_was_is_
     app, other = await stack.deploy(BOB), await stack.deploy(BOB, "Other")
     release.update(image=NEW_IMAGE)
     await stack.deployments.update(BOB, app.ref, AppDraft(code=HELLO + "# two\n"), None, "r")
-    assert await made(stack, app.ref) == MadeWith(1, NEW_IMAGE)
-    assert await made(stack, other.ref) == MadeWith(1, IMAGE)
+    assert await made(stack, app.ref) == MadeWith(NOW, NEW_IMAGE)
+    assert await made(stack, other.ref) == MadeWith(NOW, IMAGE)
     await release.run()
-    assert await made(stack, other.ref) == MadeWith(1, NEW_IMAGE)
+    assert await made(stack, other.ref) == MadeWith(NOW, NEW_IMAGE)
     assert (await release.verify()).findings == []
 
 
@@ -228,7 +229,7 @@ async def test_it_stops_after_the_first_shard_that_gets_worse(stack, release, he
         apps[0],
         "Your code raised an error while it was imported.",
     )
-    assert [await made(stack, ref) for ref in apps[1:]] == [MadeWith(1, IMAGE)] * 3
+    assert [await made(stack, ref) for ref in apps[1:]] == [MadeWith(NOW, IMAGE)] * 3
     health.broken = set()
     release.update(image=NEW_IMAGE)
     again = await release.run(health.observe)
@@ -301,19 +302,19 @@ async def test_an_app_that_its_owner_broke_meanwhile_stops_nothing(stack, releas
 
 async def test_a_downgrade_needs_a_word_and_then_deploys_go_on(stack, release):
     app = await stack.deploy(BOB)
-    release.update(renderer=2)
+    release.update(renderer=NOW + 1)
     await release.run()
-    release.update(renderer=1)
+    release.update(renderer=NOW)
     assert await release.rerender().newer() == [shard_of("ubob", 2)]
     tip = await stack.tip(app.ref)
     [waits] = await release.run()
     assert waits.state == "waits"
-    assert "newer release (renderer 2)" in waits.message
+    assert f"newer release (renderer {NOW + 1})" in waits.message
     assert await stack.tip(app.ref) == tip
     [done] = await release.run(accept_older=True)
     assert (done.state, done.apps) == ("done", [app.ref])
     told = trailers((await stack.repo.info(await stack.tip(app.ref))).message)
-    assert (told["Renderer-Version"], told["Accepted-Older"]) == (["1"], ["2"])
+    assert (told["Renderer-Version"], told["Accepted-Older"]) == ([str(NOW)], [str(NOW + 1)])
     await stack.deployments.update(BOB, app.ref, AppDraft(code=HELLO + "# 2\n"), None, "r")
     assert (await stack.published(app.ref))["code/user_code.py"] == (HELLO + "# 2\n").encode()
     assert (await release.verify()).findings == []
@@ -321,13 +322,13 @@ async def test_a_downgrade_needs_a_word_and_then_deploys_go_on(stack, release):
 
 async def test_a_downgrade_is_noted_also_where_no_app_is_left(stack, release):
     app = await stack.deploy(BOB)
-    release.update(renderer=2)
+    release.update(renderer=NOW + 1)
     await stack.deployments.delete(BOB, app.ref, "r")
-    release.update(renderer=1)
+    release.update(renderer=NOW)
     [done] = await release.run(accept_older=True)
     assert (done.state, done.apps) == ("done", [])
     new = await stack.deploy(BOB, "New")
-    assert await made(stack, new.ref) == MadeWith(1, IMAGE)
+    assert await made(stack, new.ref) == MadeWith(NOW, IMAGE)
 
 
 async def test_a_shard_that_is_not_there_is_a_clear_error(release):

@@ -20,6 +20,7 @@ from api.settings import Settings
 from tests.product import ROOT, Person, Product, eventually
 from tests.publishing.stack import HELLO
 
+NOW = manifests.RENDERER_VERSION
 IMAGE = "registry.example.org/runner:next"
 
 
@@ -116,7 +117,7 @@ class NewRelease:
         self.settings = Settings(data_dir=product.data_dir)
         self.monkeypatch = monkeypatch
         for module in (manifests, made_with, publishing):
-            monkeypatch.setattr(module, "RENDERER_VERSION", 2)
+            monkeypatch.setattr(module, "RENDERER_VERSION", NOW + 1)
 
     def with_templates(self, replaced: Mapping[str, str]) -> None:
         texts = {
@@ -171,7 +172,7 @@ def test_a_template_that_breaks_apps_stops_after_one_shard_and_the_next_release_
 
     release = NewRelease(product, monkeypatch)
     for module in (manifests, made_with, publishing):
-        monkeypatch.setattr(module, "RENDERER_VERSION", 3)
+        monkeypatch.setattr(module, "RENDERER_VERSION", NOW + 2)
     release.with_templates({})
     done = release.rerender(60)
     assert [result.state for result in done] == ["done"] * 3
