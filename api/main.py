@@ -2,9 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
@@ -14,15 +14,13 @@ from api import __version__
 from api.clients.cluster import Cluster
 from api.clients.git_maintenance import Housekeeping
 from api.clients.git_upstream import Upstream
-from api.clients.gitops_repo import GitopsRepo
 from api.clients.metrics import Metrics
 from api.dependencies import Check, Platform
 from api.deployments import Deployments
-from api.domain.repo_layout import shard_branch
 from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
 from api.intents import Intents
 from api.local.cluster import LocalCluster
-from api.opening import join_publishing, make_repository, open_judging, open_records
+from api.opening import connect, join_publishing, make_repository, open_judging, open_records
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
 from api.routes import apps, auth, packages, pages, platform
@@ -32,9 +30,6 @@ from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
 from api.turns import Turns
 from api.watching import Watcher
-
-if TYPE_CHECKING:
-    from api.clients.kubernetes_cluster import KubernetesCluster
 
 _log = logging.getLogger(__name__)
 #: Checks under way at once for one person who types: the editor sends one at a time.
@@ -86,7 +81,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
 
     Raises Unavailable for what cannot be opened.
     """
-    kubernetes = await _connect(settings, stack) if settings.mode == "cluster" else None
+    kubernetes = await connect(settings, stack) if settings.mode == "cluster" else None
     if settings.git_remote is None:
         await make_repository(settings)
     records = await stack.enter_async_context(open_records(settings))
@@ -124,21 +119,6 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         metrics=metrics,
         validations=Turns(MAX_VALIDATIONS),
         checks=checks,
-    )
-
-
-async def _connect(
-    settings: Settings, stack: AsyncExitStack
-) -> "Callable[[GitopsRepo], KubernetesCluster]":
-    """The way to the cluster, before anything is made in the data folder for nothing."""
-    # The client's modules cost half a second and 30 MB, which the embedded way need not pay.
-    from api.clients.kubernetes_api import KubernetesApi  # noqa: PLC0415  (see above)
-    from api.clients.kubernetes_cluster import KubernetesCluster  # noqa: PLC0415  (see above)
-
-    kubernetes = await KubernetesApi.open(settings.kubeconfig)
-    stack.push_async_callback(kubernetes.close)
-    return lambda repo: KubernetesCluster(
-        settings, kubernetes, tip=lambda shard: repo.head(shard_branch(shard))
     )
 
 

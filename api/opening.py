@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from api.accounts import Accounts
@@ -31,6 +31,7 @@ from api.dependencies import Records
 from api.domain.made_with import today
 from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef
+from api.domain.repo_layout import shard_branch
 from api.domain.rollout import LiveVersion
 from api.history import History
 from api.init_repo import init_repo, remote_repository
@@ -41,12 +42,15 @@ from api.publishing import Poke, Publisher
 from api.publishing_once import PublishingOnce
 from api.recomposition import Recomposition
 from api.rendering import FolderRenderer
-from api.rerender import Rerender
+from api.rerender import Observe, Rerender
 from api.settings import Settings, split_list
 from api.template_upgrade import Upgrade
 from api.tenants import Tenants
 from api.watching import Watcher
 from api.writer import Writer
+
+if TYPE_CHECKING:
+    from api.clients.kubernetes_cluster import KubernetesCluster
 
 DATABASE_FILE: Final = "platform.sqlite3"
 REPOSITORY: Final = "repo.git"
@@ -107,28 +111,51 @@ def join_publishing(
     return publisher, Watcher(repo, records.upstream, intents, publisher, writer)
 
 
+async def connect(
+    settings: Settings, stack: AsyncExitStack
+) -> "Callable[[GitopsRepo], KubernetesCluster]":
+    """The way to the cluster, before anything is made in the data folder for nothing."""
+    # The client's modules cost half a second and 30 MB, which the embedded way need not pay.
+    from api.clients.kubernetes_api import KubernetesApi  # noqa: PLC0415  (see above)
+    from api.clients.kubernetes_cluster import KubernetesCluster  # noqa: PLC0415  (see above)
+
+    kubernetes = await KubernetesApi.open(settings.kubeconfig)
+    stack.push_async_callback(kubernetes.close)
+    return lambda repo: KubernetesCluster(
+        settings, kubernetes, tip=lambda shard: repo.head(shard_branch(shard))
+    )
+
+
 @asynccontextmanager
 async def open_rerender(settings: Settings) -> AsyncIterator[Rerender]:
     """What renders apps anew, and watches them where a platform runs them."""
-    observed = ObservedFile(RunFolder(settings.data_dir.absolute() / "run").observed)
-
-    async def live(_: AppRef) -> None:
-        return None  # the code stays: none has to be kept for older pods
-
-    async def poke(_: Collection[str]) -> None:
-        """The platform beside follows the branches by itself."""
-
-    async with open_records(settings) as records, open_judging(settings) as judging:
-        publisher, _ = join_publishing(records, judging, live, poke)
+    async with AsyncExitStack() as stack:
+        kubernetes = await connect(settings, stack) if settings.mode == "cluster" else None
+        records = await stack.enter_async_context(open_records(settings))
+        judging = await stack.enter_async_context(open_judging(settings))
+        if kubernetes:
+            cluster = kubernetes(records.repo)
+            stack.push_async_callback(cluster.close)
+            await cluster.start()
+            publisher, _ = join_publishing(records, judging, cluster.live, cluster.poke)
+            observe: Observe | None = cluster.observe_all
+        else:
+            # The code stays, so none is kept for older pods; who runs it follows the branches.
+            publisher, _ = join_publishing(records, judging, _nothing_seen, _told_by_nobody)
+            observed = ObservedFile(RunFolder(settings.data_dir.absolute() / "run").observed)
+            observe = observed.observe if await observed.runs() else None
         await records.upstream.refresh()
-        yield Rerender(
-            records.repo,
-            records.upstream,
-            publisher,
-            records.writer,
-            today(judging.rendering.runner_image),
-            observed.observe if await observed.runs() else None,
-        )
+        made = today(judging.rendering.runner_image)
+        repo, upstream, writer = records.repo, records.upstream, records.writer
+        yield Rerender(repo, upstream, publisher, writer, made, observe)
+
+
+async def _nothing_seen(_: AppRef) -> None:
+    return None
+
+
+async def _told_by_nobody(_: Collection[str]) -> None:
+    """Whoever follows the branches looks by itself."""
 
 
 @asynccontextmanager
@@ -139,14 +166,11 @@ async def open_publishing(settings: Settings) -> AsyncIterator[PublishingOnce]:
     """
     moved: set[str] = set()
 
-    async def live(_: AppRef) -> None:
-        return None
-
     async def poke(shards: Collection[str]) -> None:
         moved.update(shards)
 
     async with open_records(settings) as records, open_judging(settings) as judging:
-        publisher, watcher = join_publishing(records, judging, live, poke)
+        publisher, watcher = join_publishing(records, judging, _nothing_seen, poke)
         await records.upstream.refresh()
         yield PublishingOnce(records.repo, records.intents, publisher, watcher, moved)
 

@@ -5,7 +5,6 @@ Nothing but this changes an app that nobody deployed. Where it stands is written
 """
 
 import asyncio
-import re
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from api.domain.commit_message import trailers
 from api.domain.health import is_ready, why_not_ready
 from api.domain.made_with import MadeWith, made_with
 from api.domain.names import AppRef, is_id
-from api.domain.repo_layout import shard_branch
+from api.domain.repo_layout import is_shard_branch, shard_branch
 from api.domain.rollout import Observation
 from api.errors import InvalidRequest, RepositoryUnavailable
 from api.publishing import Publisher
@@ -25,7 +24,9 @@ from api.writer import Writer
 
 #: What is known of some apps now; raises ClusterUnavailable.
 Observe = Callable[[Collection[AppRef]], Awaitable[Mapping[AppRef, Observation]]]
-_BRANCH: Final = re.compile(r"flux/[0-9a-f]{2,3}")
+#: Seconds for which all must have been ready: what is known of pods may be older than what is
+#: known of the revision that made them.
+_STEADY: Final = 2.0
 _LOOK_SECONDS: Final = 0.5
 _SHOWN: Final = 5
 
@@ -197,6 +198,7 @@ class Rerender:
         if self._observe is None or not shards:
             return {}
         deadline = time.monotonic() + seconds
+        since: float | None = None  # when all of them were first seen ready
         while True:
             worse: dict[AppRef, str] = {}
             refused = False
@@ -206,7 +208,9 @@ class Rerender:
                     continue
                 worse[ref] = why_not_ready(seen)
                 refused = refused or (bool(seen.shard.apply_error) and seen.shard.attempted == tip)
-            if not worse or refused or time.monotonic() > deadline:
+            now = time.monotonic()
+            since = None if worse else since or now
+            if (since and now - since >= _STEADY) or refused or now > deadline:
                 return await self._ours(worse, shards, tips)
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -247,7 +251,7 @@ class Rerender:
         tips = {
             branch.removeprefix(shard_branch("")): tip
             for branch, tip in sorted((await self._repo.heads()).items())
-            if _BRANCH.fullmatch(branch)
+            if is_shard_branch(branch)
         }
         if shards is None:
             return tips

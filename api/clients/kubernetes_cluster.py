@@ -125,6 +125,10 @@ class KubernetesCluster:
             warnings=self._memory.warnings_of(ref, app),
         )
 
+    async def observe_all(self, refs: Collection[AppRef]) -> dict[AppRef, Observation]:
+        """The same of several apps."""
+        return {ref: await self.observe(ref) for ref in refs}
+
     async def shard(self, name: str) -> Shard:
         """What Flux reports of the branch `flux/<name>`; reads memory only."""
         key = _flux(name)

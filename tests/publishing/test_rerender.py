@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from api import publishing, recomposition
+from api import publishing, recomposition, rerender
 from api.audit import Audit, Known
 from api.clients.git_upstream import LocalUpstream
 from api.domain import made_with, manifests
@@ -71,6 +71,12 @@ class Release:
 @pytest.fixture
 def release(stack, monkeypatch) -> Release:
     return Release(stack, monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch) -> None:
+    monkeypatch.setattr(rerender, "_STEADY", 0.0)
+    monkeypatch.setattr(rerender, "_LOOK_SECONDS", 0.01)
 
 
 class Health:
