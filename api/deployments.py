@@ -193,7 +193,7 @@ class Deployments:
                 f"{path}/code": _folders(files),
                 f"{path}/overlay/kustomization.yaml": EMPTY_OVERLAY,
             }
-            edits |= await self._tenant_edit(account, main, platform)
+            edits |= (await self._tenant_file(account, main, platform))[0]
             # The tenant's whole folder is expected, so that the limit holds in a race as well.
             expect = {tenant: stands.id if stands else None}
             change = Change(edits, message, person(account.username, account.user_id), expect)
@@ -240,12 +240,13 @@ class Deployments:
         odd = await self._repo.odd_paths(stored.read_at, path)
         if files != stored.files or any(name.startswith("code/") for name in odd):
             edits[f"{path}/code"] = _folders(files)
-        edits |= await self._tenant_edit(account, stored.read_at, platform)
+        tenant, expect = await self._tenant_file(account, stored.read_at, platform)
+        edits |= tenant
         change = Change(
             edits,
             intent_message("deploy", [ref], app.name, request_id),
             person(account.username, account.user_id),
-            {path: stored.tree},
+            {path: stored.tree, **expect},
         )
         rest = await self._repo.tree_files(stored.tree)
         folder = {p: d for p, d in rest.items() if p.startswith(("overlay/", "secrets/"))}
@@ -254,17 +255,18 @@ class Deployments:
         checked = AppFolder({"app.yaml": dump(app), **folder}, kept)
         return _Work(change, checked, platform, stored.read_at)
 
-    async def _tenant_edit(
+    async def _tenant_file(
         self, account: Account, main: str, platform: PlatformFile
-    ) -> Mapping[str, Edit]:
-        """Write a missing tenant.yaml: without it nothing of the tenant is published.
+    ) -> tuple[Mapping[str, Edit], Mapping[str, str | None]]:
+        """The edit of a missing tenant.yaml, without which nothing is published; what to expect.
 
         Raises InvalidRequest for a wrong one, which is a person's to correct.
         """
         folder = tenant_folder(account.user_id, platform.shard_digits)
         path = f"{folder}/tenant.yaml"
-        if await self._repo.entry(main, path) is None:
-            return {path: tenant_file(account)}
+        stands = await self._repo.entry(main, path)
+        if stands is None:
+            return {path: tenant_file(account)}, {path: None}
         tenant = await self._intents.tenant(main, platform, account.user_id)
         if tenant is None or tenant.user != account.user_id:
             raise InvalidRequest(
@@ -272,10 +274,10 @@ class Deployments:
                 code="wrong_tenant_file",
                 hint="It was changed by a commit on main: ask an administrator to put it back.",
             )
-        return {}
+        return {}, {path: stands.id}
 
     async def _commit(self, ref: AppRef, work: _Work) -> StoredApp:
-        """Check, commit, publish; raises SourceRefused, CheckUnavailable or Overtaken."""
+        """Check, commit, publish; raises SourceRefused, CheckUnavailable, Conflict or Overtaken."""
         app: AppFile | None = None
         found: list[Diagnostic] = []
         if work.folder is not None:
@@ -288,7 +290,12 @@ class Deployments:
             await self._writer.write(work.change, shard_of(ref.user_id, work.platform.shard_digits))
         stored = await self._intents.find(await self._intents.indexed_tip(), work.platform, ref)
         if stored is None:
-            raise Overtaken(ref.app_id)  # deleted by somebody else in this moment
+            # By somebody else in this moment; writing it once more would undo that.
+            raise Conflict(
+                f"The app {ref.app_id} was saved, and is gone from main again.",
+                code="app_deleted",
+                hint="Its history is kept: restore it to have it back.",
+            )
         await self._store.touch(ref, datetime.now(UTC))
         return stored
 
