@@ -36,7 +36,7 @@ test: setup-dev lint ## Run every check that needs no cluster
 export KEEP
 test-cluster: setup-dev ## Run the tests on a real control plane (see tests/cluster/README.md)
 	$(if $(KUBECONFIG),,$(BIN)/python -m tests.cluster.plane prepare)
-	$(BIN)/pytest tests/cluster
+	$(BIN)/pytest tests/cluster tests/observing/test_contract.py
 
 lint: setup-dev ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .

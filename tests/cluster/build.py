@@ -85,6 +85,12 @@ def programs(names: Sequence[str] = ()) -> dict[str, Path]:
     return paths
 
 
+def is_built(names: Sequence[str]) -> bool:
+    """Whether these programs are there already; raises CannotBuild without a fitting Go."""
+    version = _go_version()
+    return all(_path(p, version).is_file() for p in PROGRAMS if p.name in names)
+
+
 def module_folder(module: str, path: str) -> Path:
     """The source of the dependency `path` of a module below `tools/`, downloaded if missing."""
     done = _go("mod", "download", "-json", path, folder=TOOLS / module, seconds=_DOWNLOAD_SECONDS)

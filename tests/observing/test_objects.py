@@ -13,7 +13,7 @@ from api.clients.kubernetes_objects import (
     read_warning,
 )
 from api.domain.names import AppRef
-from tests.cluster.api_objects import (
+from tests.observing.api_objects import (
     APP,
     LABELS,
     MINE,

@@ -22,6 +22,10 @@ from tests.rollout.scenes import (
     workload,
 )
 
+ADMISSION = (
+    'Deployment/user-u/shop1 dry-run failed (Forbidden): deployments.apps "shop1" is forbidden: '
+    "ValidatingAdmissionPolicy 'fastapi-platform-pods' denied request: host networks are not allowed"
+)
 FAILURES = {
     "held": (
         replace(WRITTEN, hold=Hold("import", "`os` is not available.", "Use …", "a.py", 2)),
@@ -135,6 +139,66 @@ FAILURES = {
         "starting",
         "not_answering",
     ),
+    "asked to end by the startup probe": (
+        INTENT,
+        replace(
+            LIVE,
+            pods=(pod(phase="failed", exit_code=0, reason="Completed"),),
+            warnings=("Startup probe failed",),
+        ),
+        APPLIED,
+        3,
+        "starting",
+        "not_answering",
+    ),
+    "refused by an admission policy": (
+        INTENT,
+        Observation(shard=Shard(apply_error=ADMISSION)),
+        Reached(fetched=True, attempted=True),
+        3,
+        "applied",
+        "admission",
+    ),
+    "manifests that cannot be built": (
+        INTENT,
+        Observation(shard=Shard(apply_error="kustomize build failed: u/shop1: no such file")),
+        Reached(fetched=True, attempted=True),
+        3,
+        "applied",
+        "build",
+    ),
+    "a namespace that stays terminating": (
+        INTENT,
+        Observation(terminating=True),
+        Reached(fetched=True),
+        200,
+        "applied",
+        "namespace_terminating",
+    ),
+    "a pod that may not be made": (
+        INTENT,
+        replace(LIVE, pods=(), warnings=('pods "x" is forbidden: violates PodSecurity "r": y',)),
+        APPLIED,
+        200,
+        "starting",
+        "admission",
+    ),
+    "no room in a namespace that is being removed": (
+        INTENT,
+        replace(LIVE, pods=(), terminating=True),
+        APPLIED,
+        200,
+        "starting",
+        "namespace_terminating",
+    ),
+    "a source that the controller cannot read": (
+        INTENT,
+        Observation(shard=Shard(fetch_error="path not found")),
+        Reached(fetched=True),
+        200,
+        "applied",
+        "apply",
+    ),
     "progress deadline": (
         INTENT,
         replace(
@@ -216,6 +280,27 @@ WAITING = {
         "starting",
         "no room",
     ),
+    "a namespace that is still being removed": (
+        INTENT,
+        Observation(terminating=True),
+        Reached(fetched=True),
+        "applied",
+        "still being removed",
+    ),
+    "a refusal that time may cure": (
+        INTENT,
+        Observation(shard=Shard(apply_error="Service/shop1 in user-u: it is being terminated")),
+        Reached(fetched=True, attempted=True),
+        "applied",
+        "still being removed",
+    ),
+    "a used-up quota": (
+        INTENT,
+        replace(LIVE, pods=(), warnings=('pods "x" is forbidden: exceeded quota: compute',)),
+        APPLIED,
+        "starting",
+        "all the compute",
+    ),
     "a container being made": (
         INTENT,
         replace(LIVE, pods=(pod(phase="pending", reason="ContainerCreating"),)),
@@ -233,6 +318,13 @@ def test_while_it_waits_the_detail_says_for_what(intent, seen, reached, stage, w
     shown = look(seen, intent, reached)
     assert shown.stage == stage
     assert words in shown.message
+
+
+def test_a_refusal_by_a_rule_carries_the_rules_words():
+    seen = Observation(shard=Shard(apply_error=ADMISSION))
+    shown = look(seen, INTENT, Reached(fetched=True, attempted=True))
+    assert "host networks are not allowed" in shown.error.message
+    assert "overlay" in shown.error.hint
 
 
 def test_waiting_for_an_operator_does_not_become_a_failure():

@@ -6,8 +6,7 @@ Each test runs against a stand-in of our own and against a real API server: the 
 import asyncio
 import contextlib
 import copy
-import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,8 @@ from api.domain.names import AppRef
 from api.domain.rollout import LiveVersion, Observation
 from api.errors import ClusterUnavailable
 from api.settings import Settings
-from tests.cluster.api_objects import (
+from tests.observing import api_server
+from tests.observing.api_objects import (
     APP,
     MINE,
     NAMESPACE,
@@ -36,7 +36,7 @@ from tests.cluster.api_objects import (
     pod,
     source,
 )
-from tests.cluster.observed import (
+from tests.observing.observed import (
     DEPLOYMENTS,
     EVENTS,
     KUSTOMIZATIONS,
@@ -54,6 +54,14 @@ TIP, BEFORE = "1" * 40, "2" * 40
 SECONDS = 20.0
 
 
+@pytest.fixture(scope="module")
+def real_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[api_server.ApiServer]:
+    if why := api_server.unavailable():
+        pytest.skip(why)
+    with api_server.running(tmp_path_factory.mktemp("api-server")) as made:
+        yield made
+
+
 @pytest.fixture(params=["stand-in", "real"])
 async def server(request, tmp_path: Path) -> AsyncIterator[Server]:
     if request.param == "stand-in":
@@ -61,10 +69,7 @@ async def server(request, tmp_path: Path) -> AsyncIterator[Server]:
             await made.create("/api/v1/namespaces", namespace())
             yield made
         return
-    kubeconfig = os.environ.get("KUBECONFIG")
-    if not kubeconfig:
-        pytest.skip("no KUBECONFIG names a cluster")
-    async with real(tmp_path, kubeconfig) as made:
+    async with real(tmp_path, request.getfixturevalue("real_server")) as made:
         yield made
 
 
@@ -202,8 +207,8 @@ async def test_answers_that_come_in_pieces_are_put_together(server, cluster):
     await server.create(DEPLOYMENTS, deployment())
     for number in range(3):
         await server.create(PODS, pod(f"{APP}-new-{number}"))
-    seen = await until(cluster, lambda o: [p.phase for p in o.pods] == ["ready"] * 3)
-    assert seen.workload is not None
+    seen = await until(cluster, lambda o: o.workload and [p.phase for p in o.pods] == ["ready"] * 3)
+    assert seen.workload.intent == MINE
 
 
 async def test_a_server_that_stays_away_is_a_problem_until_it_is_back(server, cluster, monkeypatch):

@@ -2,20 +2,18 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 import yaml
 
 from api.clients import kubernetes_objects as objects
-from api.clients.kubernetes_api import KubernetesApi
 from api.domain.names import shard_of
-from tests.cluster.api_double import ApiDouble
-from tests.cluster.api_objects import FLUX, NAMESPACE, USER, Raw, namespace
-from tests.cluster.cable import Cable
+from tests.observing.api_double import ApiDouble
+from tests.observing.api_objects import FLUX, NAMESPACE, USER, Raw, namespace
+from tests.observing.api_server import ApiServer
+from tests.observing.cable import Cable
 
 SHARD = shard_of(USER, 2)
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
@@ -57,37 +55,25 @@ class Server:
 async def double(folder: Path) -> AsyncIterator[Server]:
     """Our stand-in."""
     async with ApiDouble() as api, Cable("127.0.0.1", api.port) as cable:
-        config = _kubeconfig(folder, {"server": f"http://127.0.0.1:{cable.port}"}, {})
+        config = kubeconfig(folder, {"server": f"http://127.0.0.1:{cable.port}"}, {})
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{api.port}") as http:
             yield Server(cable, http, config)
 
 
 @contextlib.asynccontextmanager
-async def real(folder: Path, kubeconfig: str) -> AsyncIterator[Server]:
-    """The API server of a kubeconfig, with this test's namespaces emptied."""
-    given = yaml.safe_load(await asyncio.to_thread(Path(kubeconfig).read_text))
-    cluster, user = given["clusters"][0]["cluster"], given["users"][0]["user"]
-    at = urlsplit(cluster["server"])
-    async with Cable(at.hostname, at.port) as cable:
-        moved = {**cluster, "server": f"https://{at.hostname}:{cable.port}"}
-        config = _kubeconfig(folder, moved, user)
-        loaded = (await KubernetesApi.open(str(config)))._configuration
-        trust = ssl.create_default_context(cafile=loaded.ssl_ca_cert)
-        headers = {}
-        if loaded.cert_file:
-            trust.load_cert_chain(loaded.cert_file, loaded.key_file)
-        else:
-            headers["Authorization"] = f"Bearer {user['token']}"
-        async with httpx2.AsyncClient(
-            base_url=cluster["server"], verify=trust, headers=headers, trust_env=False
-        ) as http:
-            server = Server(cable, http, config)
-            await _empty(server)
-            yield server
-            await _empty(server)
+async def real(folder: Path, at: ApiServer) -> AsyncIterator[Server]:
+    """A real API server, with what earlier tests left in it taken away."""
+    async with Cable("127.0.0.1", at.port) as cable, httpx2.AsyncClient(**at.http) as http:
+        server = {
+            "server": f"https://127.0.0.1:{cable.port}",
+            "certificate-authority": str(at.ca),
+        }
+        config = kubeconfig(folder, server, {"token": at.token})
+        await _empty(http)
+        yield Server(cable, http, config)
 
 
-def _kubeconfig(folder: Path, cluster: Raw, user: Raw) -> Path:
+def kubeconfig(folder: Path, cluster: Raw, user: Raw) -> Path:
     path = folder / "kubeconfig"
     context = {"name": "it", "context": {"cluster": "it", "user": "it"}}
     named = {"clusters": [{"name": "it", "cluster": cluster}], "contexts": [context]}
@@ -96,19 +82,13 @@ def _kubeconfig(folder: Path, cluster: Raw, user: Raw) -> Path:
     return path
 
 
-async def _empty(server: Server) -> None:
+async def _empty(http: httpx2.AsyncClient) -> None:
     for path in (PODS, DEPLOYMENTS, EVENTS, SOURCES, KUSTOMIZATIONS):
-        answer = await server.http.get(path)
-        for item in answer.json().get("items") or ():
-            name = item["metadata"]["name"]
-            if path not in (SOURCES, KUSTOMIZATIONS) or name == f"shard-{SHARD}":
-                await server.remove(path, name)
-    for name in (NAMESPACE, FLUX):
-        raw = namespace(name) if name == NAMESPACE else {"metadata": {"name": name}}
-        answer = await server.http.post("/api/v1/namespaces", json=raw)
+        answer = await http.delete(f"{path}?gracePeriodSeconds=0")
+        assert answer.status_code in (200, 404), answer.text
+    for raw in (namespace(), {"metadata": {"name": FLUX}}):
+        answer = await http.post("/api/v1/namespaces", json=raw)
         assert answer.status_code in (201, 409), answer.text
-        account = {"metadata": {"name": "default"}}
-        await server.http.post(f"/api/v1/namespaces/{name}/serviceaccounts", json=account)
 
 
 class Router:
