@@ -24,7 +24,7 @@ from tests.rollout.scenes import (
 
 ADMISSION = (
     'Deployment/user-u/shop1 dry-run failed (Forbidden): deployments.apps "shop1" is forbidden: '
-    "ValidatingAdmissionPolicy 'fastapi-platform-pods' denied request: host networks are not allowed"
+    "ValidatingAdmissionPolicy 'platform-pods' denied request: host networks are not allowed"
 )
 FAILURES = {
     "held": (
