@@ -14,6 +14,7 @@ import pytest
 
 from tests.cluster.plane import starting
 from tests.cluster.plane.cluster import Cluster
+from tests.cluster.tenants import install_policies
 from tests.remote.git_server import GitServer
 
 _RESTRICTED = {
@@ -55,6 +56,12 @@ def _kept() -> Cluster:
     sys.stdout.write(done.stdout)  # how to use it and how to stop it
     [kubeconfig] = re.findall(r"^export KUBECONFIG=(.*)$", done.stdout, re.MULTILINE)
     return Cluster.recorded(Path(kubeconfig).parent)
+
+
+@pytest.fixture(scope="session")
+def policies(cluster: Cluster) -> None:
+    """The admission policies and roles that `init-repo --cluster` writes are in force."""
+    install_policies(cluster)
 
 
 @pytest.fixture(scope="session")
