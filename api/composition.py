@@ -6,10 +6,11 @@ rendered. Nothing here writes: the result of a look is a value.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from api.checking import IntentCheck
+from api.clients.git_tenants import Ids
 from api.clients.git_trees import Edit, Entry
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.intent_check import AppFolder, is_entry, problem
@@ -30,6 +31,7 @@ from api.domain.publication import (
 )
 from api.domain.repo_layout import (
     InvalidFile,
+    PlatformFile,
     TenantFile,
     app_folder,
     parse_tenant,
@@ -42,7 +44,6 @@ from api.rendering import FolderRenderer, Sides, Tips, branch_folder
 _log = logging.getLogger(__name__)
 #: How many refused intents are looked through for the newest one that passes.
 _MAX_OLDER: Final = 50
-_ROOT_FILES: Final = frozenset({"README.md", "quarantine.json"})
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,23 @@ class Outcome:
     stands: bool = False  # it is on the shard branch before this look
     hold: Hold | None = None
     anew: bool = False  # only its manifests are written: by another renderer or runner image
+
+
+@dataclass(frozen=True)
+class _SettledTenant:
+    """A tenant of whom nothing is to be done while their folders are these."""
+
+    ids: Ids
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class _Shard:
+    """What was found of a shard when history ended at `head`."""
+
+    head: str
+    platform: PlatformFile
+    tenants: dict[str, _SettledTenant] = field(default_factory=dict)
 
 
 class Composer:
@@ -73,6 +91,7 @@ class Composer:
         self._history = history
         self._check = check
         self._renderer = renderer
+        self._shards: dict[str, _Shard] = {}
 
     async def look(self, tips: Tips, *, anew: bool = False) -> list[Outcome]:
         """Compare every app of a shard; `tips.main` must be indexed in history.
@@ -80,19 +99,45 @@ class Composer:
         `anew`: what stands as it should, or is held, is rendered again if it was made with
         another renderer or runner image than today's.
         """
-        wanted = await self._repo.outline(tips.main, f"apps/{tips.shard}", depth=3)
-        stands = await self._repo.outline(tips.tip, depth=4)
-        await self._repo.load_blobs(_settings_files(wanted))
+        settled = {} if anew else await self._settled_tenants(tips)
+        ids = {user_id: tenant.ids for user_id, tenant in settled.items()}
+        tenants = await self._repo.open_shard(tips.main, tips.tip, tips.shard, ids)
         found: list[tuple[Outcome, Sides | None]] = []
-        for user_id in sorted((wanted.keys() | stands.keys()) - _ROOT_FILES):
-            intents = wanted[user_id].children if user_id in wanted else {}
-            published = stands[user_id].children if user_id in stands else {}
-            found += await self._tenant_outcomes(tips, user_id, intents, published)
+        for user_id, tenant in tenants.items():
+            if tenant is None:
+                found += [(outcome, None) for outcome in settled[user_id].outcomes]
+                continue
+            outcomes = await self._tenant_outcomes(tips, user_id, tenant.intents, tenant.published)
+            found += outcomes
+            if all(_is_settled(outcome, app) for outcome, app in outcomes):
+                looked_at = tuple(outcome for outcome, _ in outcomes)
+                settled[user_id] = _SettledTenant(tenant.ids, looked_at)
+            else:
+                settled.pop(user_id, None)
+        for user_id in settled.keys() - tenants.keys():
+            del settled[user_id]
         if anew:
             found = [(await self._renewed(tips, outcome, app), app) for outcome, app in found]
         if any(outcome.edits is not None for outcome, _ in found):
             return [await self._settled(tips, outcome, app) for outcome, app in found]
         return [outcome for outcome, _ in found]
+
+    async def _settled_tenants(self, tips: Tips) -> dict[str, _SettledTenant]:
+        """What earlier looks found of the shard, as far as it says anything about this one.
+
+        Who owns an app id is the one thing that neither folder tells: a rewind can change it.
+        """
+        shard = self._shards.get(tips.shard)
+        head = await self._history.head()
+        if (
+            shard is None
+            or head is None
+            or shard.platform != tips.platform
+            or not await self._repo.is_ancestor(shard.head, head)
+        ):
+            shard = _Shard(head or "", tips.platform)
+        self._shards[tips.shard] = replace(shard, head=head or "")
+        return shard.tenants
 
     async def _tenant_outcomes(
         self,
@@ -268,15 +313,11 @@ class Composer:
         )
 
 
-def _settings_files(shard: Mapping[str, Entry]) -> list[str]:
-    """The object ids of every tenant.yaml and app.yaml of a shard's folder on `main`."""
-    found = []
-    for tenant in shard.values():
-        folders = (tenant, *(e for name, e in tenant.children.items() if name not in NOT_APPS))
-        for folder in folders:
-            files = (folder.children.get(name) for name in ("tenant.yaml", "app.yaml"))
-            found += [file.id for file in files if file and file.kind == "file"]
-    return found
+def _is_settled(outcome: Outcome, app: Sides | None) -> bool:
+    """Whether a later look at the same folders finds the same, and has nothing to do."""
+    if app is None or outcome.edits is not None or outcome.hold is not None:
+        return False
+    return app.stands is None or "serving" not in app.stands.children
 
 
 def _apps(folder: Mapping[str, Entry]) -> set[str]:

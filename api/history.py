@@ -77,6 +77,10 @@ class History:
         self._following = asyncio.Lock()
         self._changes: OrderedDict[tuple[AppRef, str], Changes] = OrderedDict()
 
+    async def head(self) -> str | None:
+        """The commit of `main` up to which everything is known."""
+        return await self._index.head()
+
     async def owner(self, app_id: str) -> str | None:
         """The tenant who had the app id first; None for an id that was never used."""
         return await self._index.owner(app_id)

@@ -13,7 +13,10 @@ import pygit2
 
 #: git's own format of a tree: mode, name, object id.
 _ENTRY: Final = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
+_WHOLE_ENTRIES: Final = re.compile(rb"(?>[0-7]+ [^\0]+\0.{20})*+", re.DOTALL)
 _FOLDER: Final = b"40000"
+
+_RawEntry = tuple[bytes, bytes, bytes]  # mode, name, object id
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ def differences(
     repository: pygit2.Repository, old: pygit2.Tree | None, new: pygit2.Tree | None
 ) -> Iterator[Difference]:
     """The names that differ between two folders, in no order."""
-    before, after = _entries(old), _entries(new)
+    before, after = _unlike(old.read_raw() if old else b"", new.read_raw() if new else b"")
     sides: dict[bytes, list[tuple[bytes, bytes] | None]] = {}
     for side, entries in enumerate((before - after, after - before)):
         for mode, name, object_id in entries:
@@ -60,8 +63,42 @@ def _paths(
             yield from _paths(repository, found.old, found.new, path + b"/")
 
 
-def _entries(tree: pygit2.Tree | None) -> set[tuple[bytes, bytes, bytes]]:
-    return set(_ENTRY.findall(tree.read_raw())) if tree is not None else set()
+def _unlike(old: bytes, new: bytes) -> tuple[set[_RawEntry], set[_RawEntry]]:
+    """The entries of both folders from the first to the last that differs; both may share some."""
+    same = _common(old, new)
+    whole = _WHOLE_ENTRIES.match(old, 0, same)
+    start = whole.end() if whole else 0
+    tail = _common(old[start:][::-1], new[start:][::-1])
+    before, rest = _entries(old, start, len(old) - tail)
+    after, other_rest = _entries(new, start, len(new) - tail)
+    if rest != other_rest:  # the ends look alike, but their entries begin at other places
+        before, _ = _entries(old, start, len(old))
+        after, _ = _entries(new, start, len(new))
+    return before, after
+
+
+def _entries(raw: bytes, start: int, stop: int) -> tuple[set[_RawEntry], int]:
+    """Entries that begin between two places, and how many bytes come behind them."""
+    found: set[_RawEntry] = set()
+    end = start
+    for match in _ENTRY.finditer(raw, start):
+        if match.start() >= stop:
+            break
+        found.add((match[1], match[2], match[3]))
+        end = match.end()
+    return found, len(raw) - end
+
+
+def _common(one: bytes, other: bytes) -> int:
+    """How many bytes both begin with."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 def _folder(repository: pygit2.Repository, entry: tuple[bytes, bytes] | None) -> pygit2.Tree | None:

@@ -92,17 +92,15 @@ def outline_of(
     """The same for a tree by its object id."""
     tree = repository[tree_id]
     found = find(tree, path) if isinstance(tree, pygit2.Tree) else None
-    return _below(found, depth) if isinstance(found, pygit2.Tree) else {}
+    return below(found, depth)
 
 
-def _below(tree: pygit2.Tree, depth: int) -> dict[str, Entry]:
+def below(tree: pygit2.Object | None, depth: int) -> dict[str, Entry]:
+    """Names below a tree, `depth` levels deep; empty for anything else."""
+    if depth == 0 or not isinstance(tree, pygit2.Tree):
+        return {}
     return {
-        _name(entry): Entry(
-            str(entry.id),
-            _kind(entry),
-            _below(entry, depth - 1) if depth > 1 and isinstance(entry, pygit2.Tree) else {},
-        )
-        for entry in tree
+        _name(entry): Entry(str(entry.id), _kind(entry), below(entry, depth - 1)) for entry in tree
     }
 
 

@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
 
 import pygit2
-from pygit2.enums import SortMode
+from pygit2.enums import ObjectType, SortMode
 
-from api.clients import git_commits, git_gathering, git_trees
+from api.clients import git_commits, git_gathering, git_tenants, git_trees
 from api.clients.commit_signing import Signer
 from api.clients.git_commits import Change, Overtaken, create, read_file
 from api.clients.git_history import commit_time, signature
+from api.clients.git_tenants import Ids, OpenedTenant
 from api.clients.git_trees import Edit, Entry
 from api.domain.commit_message import Person, source_commit
 from api.domain.repo_layout import is_shard_branch, shard_branch
@@ -35,7 +36,10 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _READERS: Final = 4
-_SMALL_BYTES: Final = 2048
+# libgit2 keeps the trees that it has parsed, but only small ones unless told: `apps/` with 4,096
+# shards has 120 kB, and is looked into a dozen times for each deploy (1.9 ms, or 0.06 ms kept).
+pygit2.settings.cache_object_limit(ObjectType.TREE, 512 * 1024)
+pygit2.settings.cache_max_size(64 * 1024 * 1024)
 _MANY_SMALL: Final = 10_000
 #: Packing removes folders of loose objects that became empty, also in the moment in which libgit2
 #: puts an object there; writing the same objects again makes the folder anew.
@@ -103,19 +107,20 @@ class GitopsRepo:
         known = self._small.get(blob_id)
         return await self._run(git_trees.blob, blob_id) if known is None else known
 
-    async def load_blobs(self, blob_ids: Collection[str]) -> None:
-        """Read small files in one go, so that `blob` has them at hand."""
-        missing = [blob_id for blob_id in blob_ids if blob_id not in self._small]
-        if missing:
-            for blob_id, data in zip(missing, await self._run(_blobs, missing), strict=True):
-                if len(data) <= _SMALL_BYTES:
-                    self._small[blob_id] = data
+    async def open_shard(
+        self, main: str, tip: str, shard: str, known: Mapping[str, Ids]
+    ) -> Mapping[str, OpenedTenant | None]:
+        """The tenants of a shard on both branches; None for one whose ids are those known."""
+        opened = await self._run(git_tenants.open_shard, main, tip, shard, known)
+        self._small |= opened.settings
         while len(self._small) > _MANY_SMALL:
             del self._small[next(iter(self._small))]
+        return opened.tenants
 
     async def file(self, object_id: str) -> bytes | None:
         """The bytes of a file by its object id; None for a folder or a submodule."""
-        return await self._run(git_trees.file, object_id)
+        known = self._small.get(object_id)
+        return await self._run(git_trees.file, object_id) if known is None else known
 
     async def files(self, commit: str, path: str = "") -> dict[str, bytes]:
         """Every regular file below a folder, by path relative to it."""
@@ -243,10 +248,6 @@ class _PerThread:
         if found is None:
             found = self._local.repository = self._open()
         return found
-
-
-def _blobs(repository: pygit2.Repository, blob_ids: Sequence[str]) -> list[bytes]:
-    return [git_trees.blob(repository, blob_id) for blob_id in blob_ids]
 
 
 def _heads(repository: pygit2.Repository) -> dict[str, str]:
