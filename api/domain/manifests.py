@@ -22,7 +22,7 @@ from api.domain import names
 from api.domain.names import AppRef
 from api.domain.networks import blocked_ranges
 from api.domain.repo_layout import AppFile, Ceilings, TenantFile, is_plain_path
-from api.domain.yaml_text import UnsafeText, load_all, quote, quoted_scalars
+from api.domain.yaml_text import UnsafeText, compose_all, quote, quoted_scalars, text_at
 
 #: Grows with every change of what is rendered; a publish is never made by an older renderer.
 RENDERER_VERSION: Final = 2
@@ -135,10 +135,11 @@ class Templates:
         written: list[str] = []
         try:
             text = self._environment.get_template(template).render(values, written=written)
-            found = [_identity(document) for document in load_all(text)]
-            intact = written == list(quoted_scalars(text))
+            documents = compose_all(text)
         except (TemplateError, UnsafeText, TypeError, LookupError, yaml.YAMLError) as error:
             raise RenderError(f"{template}: {error}") from error
+        found = [_identity(document) for document in documents]
+        intact = written == [text for node in documents for text in quoted_scalars(node)]
         if found != list(expected):
             raise RenderError(f"{template} gives {found}, not {expected}")
         if not intact:
@@ -296,6 +297,9 @@ def _write(context: Context, value: object) -> str:
     return quote(value)
 
 
-def _identity(document: Any) -> Identity:
-    metadata = document["metadata"]
-    return Identity(document["kind"], metadata.get("name"), metadata.get("namespace"))
+def _identity(document: yaml.Node) -> Identity:
+    return Identity(
+        text_at(document, "kind") or "",
+        text_at(document, "metadata", "name"),
+        text_at(document, "metadata", "namespace"),
+    )

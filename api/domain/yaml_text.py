@@ -7,7 +7,6 @@ type, so that nothing turns into a date, a base-60 number or a merge key on the 
 """
 
 import re
-from collections.abc import Iterator
 from typing import Any, Final
 
 import yaml
@@ -91,8 +90,34 @@ def load_strict(text: str) -> list[Any]:
     return list(yaml.load_all(text, Loader=_StrictReader))
 
 
-def quoted_scalars(text: str) -> Iterator[str]:
-    """The values of all double-quoted scalars of `text`, in their order."""
-    for event in yaml.parse(text, Loader=_Base):
-        if isinstance(event, yaml.ScalarEvent) and event.style == '"':
-            yield event.value
+def compose_all(text: str) -> list[yaml.Node]:
+    """Every document of `text` as nodes, half the work of plain values; raise yaml.YAMLError."""
+    return list(yaml.compose_all(text, Loader=_Base))
+
+
+def text_at(node: yaml.Node, *path: str) -> str | None:
+    """The scalar below a mapping's keys, as it is written; None where there is none."""
+    for key in path:
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        found = next((value for name, value in node.value if name.value == key), None)
+        if found is None:
+            return None
+        node = found
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else None
+
+
+def quoted_scalars(document: yaml.Node) -> list[str]:
+    """The values of all double-quoted scalars of a document, in their order."""
+    found: list[str] = []
+    waiting: list[Any] = [document]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, yaml.ScalarNode):
+            if node.style == '"':
+                found.append(node.value)
+        elif isinstance(node, yaml.MappingNode):
+            waiting.extend(part for pair in reversed(node.value) for part in reversed(pair))
+        else:
+            waiting.extend(reversed(node.value))
+    return found

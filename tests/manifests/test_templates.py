@@ -79,7 +79,7 @@ def test_every_expression_of_a_template_is_a_whole_value(path):
         ("kind: A\nmetadata: {name: a}\nx: {{ missing }}\n", "missing"),
         ("kind: A\nmetadata: {name: a}\nx: {{ none }}\n", "NoneType"),
         ("kind: A\nmetadata: [\n", "expected"),
-        ("- a\n", "list indices"),
+        ("- a\n", "gives"),
     ],
 )
 def test_a_wrong_template_is_noticed_when_it_is_rendered(text, reason):

@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from api.clients.kustomize import Kustomize
 from api.domain.repo_layout import unsafe_character
-from api.domain.yaml_text import UnsafeText, load_all, load_strict, quote, quoted_scalars
+from api.domain.yaml_text import (
+    UnsafeText,
+    compose_all,
+    load_all,
+    load_strict,
+    quote,
+    quoted_scalars,
+    text_at,
+)
 from tests.manifests.hostile import REFUSED, VALUES
 
 
@@ -18,7 +26,9 @@ def test_a_quoted_value_is_one_line_of_ascii_and_reads_back(value):
     assert "\n" not in text
     assert yaml.safe_load(text) == value
     assert load_all(text) == [value]
-    assert list(quoted_scalars(f"- {text}\n- 1\n")) == [value]
+    (document,) = compose_all(f"a: {text}\nb: [1, {text}]\n")
+    assert quoted_scalars(document) == [value, value]
+    assert text_at(document, "a") == value
 
 
 @pytest.mark.parametrize("value", REFUSED, ids=ascii)

@@ -117,3 +117,15 @@ async def test_locks_and_pieces_of_the_dead_are_cleared(repo):
     assert fresh.exists()
     assert not piece.exists()
     fresh.unlink()
+
+
+async def test_many_branches_come_into_one_file(repo):
+    tip = await repo.head("main")
+    for number in range(300):
+        git(repo.path, "update-ref", f"refs/heads/flux/{number:03x}", tip)
+    before = await repo.heads()
+    housekeeping = Housekeeping(repo.path)
+    assert await housekeeping.tidy()
+    assert not await housekeeping.tidy()
+    assert await repo.heads() == before
+    assert len((repo.path / "packed-refs").read_text().splitlines()) > 300
