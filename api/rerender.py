@@ -244,8 +244,8 @@ class Rerender:
             for app_id, entry in tenant.children.items()
             if "kustomization.yaml" in entry.children and is_id(user_id) and is_id(app_id)
         }
-        await self._repo.load_blobs(list(files.values()))
-        return [(ref, made_with(await self._repo.blob(blob))) for ref, blob in files.items()]
+        texts = await self._repo.blobs(files.values())
+        return [(ref, made_with(texts[blob])) for ref, blob in files.items()]
 
     async def _tips(self, shards: Collection[str] | None) -> dict[str, str]:
         tips = {

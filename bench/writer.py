@@ -24,6 +24,7 @@ from pathlib import Path
 
 from api.clients import commit_index, sqlite_store
 from api.clients.git_clone import prepare_clone
+from api.clients.git_maintenance import Housekeeping
 from api.clients.git_upstream import LocalUpstream, RemoteUpstream, Upstream
 from api.clients.gitops_repo import Change, GitopsRepo
 from api.clients.source_checker import SourceChecker
@@ -138,7 +139,7 @@ async def scale(root: Path, server: GitServer, sizes: tuple[Size, ...]) -> bool:
         clone = root / f"clone-{name}"
         upstream = await cloned(server, name, clone)
         async with opened(clone, upstream) as stack:
-            subprocess.run(["git", "-C", clone, "pack-refs", "--all"], check=True)
+            await Housekeeping(clone).tidy()
             remote = await deploys(stack, size)
             bare = await asyncio.to_thread(bare_push, clone, server.url(name))
         first = first or (local, remote)

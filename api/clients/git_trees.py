@@ -4,7 +4,7 @@ Only the trees along the changed paths are written, so an edit costs by the dept
 not by the size of the repository (`Index` would be O(repository)).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -122,6 +122,11 @@ def blob(repository: pygit2.Repository, blob_id: str) -> bytes:
     if not isinstance(found, pygit2.Blob):
         raise RepositoryUnavailable(f"{blob_id} is not a file of the repository")
     return found.data
+
+
+def blobs(repository: pygit2.Repository, blob_ids: Collection[str]) -> dict[str, bytes]:
+    """The bytes of several files by their object ids."""
+    return {blob_id: blob(repository, blob_id) for blob_id in blob_ids}
 
 
 def file(repository: pygit2.Repository, object_id: str) -> bytes | None:

@@ -107,6 +107,10 @@ class GitopsRepo:
         known = self._small.get(blob_id)
         return await self._run(git_trees.blob, blob_id) if known is None else known
 
+    async def blobs(self, blob_ids: Collection[str]) -> Mapping[str, bytes]:
+        """The bytes of several files by their object ids, read in one go."""
+        return await self._run(git_trees.blobs, blob_ids)
+
     async def open_shard(
         self, main: str, tip: str, shard: str, known: Mapping[str, Ids]
     ) -> Mapping[str, OpenedTenant | None]:
