@@ -16,6 +16,7 @@ from tests.cluster.plane.slot import Slot, held, taken
 from tests.product import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
+GIVEN = bool(os.environ.get("KUBECONFIG"))
 #: Starts a plane as the tests' fixture does, says where, and waits to be killed.
 STARTER = """
 import time
@@ -24,6 +25,8 @@ with starting.running() as cluster:
     print("UP", cluster.slot, flush=True)
     time.sleep(600)
 """
+
+pytestmark = pytest.mark.skipif(GIVEN, reason="no plane is started beside the one of KUBECONFIG")
 
 
 def processes(cluster: Cluster) -> list[psutil.Process]:

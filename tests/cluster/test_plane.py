@@ -191,6 +191,21 @@ def test_traefik_leads_an_address_to_a_pod(cluster: Cluster, hello: str):
     eventually("the pod answers through Traefik", lambda: answer() == '"hello"', 30)
 
 
+@pytest.mark.parametrize("name", ["kube-apiserver", "kustomize-controller"])
+def test_a_program_that_is_killed_is_started_again(plane: Cluster, name: str):
+    killed = plane.process(name)
+    killed.kill()
+    killed.wait(10)
+
+    def answers() -> bool:
+        try:
+            return bool(plane.process(name)) and "ok" in plane.kubectl("get", "--raw", "/readyz")
+        except PlaneFailed:
+            return False
+
+    eventually(f"{name} is back", answers, 60)
+
+
 def _greeting(namespace: str, text: str, name: str = "greeting") -> str:
     metadata = {"name": name, "namespace": namespace}
     content = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sysconfig
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -68,11 +69,10 @@ class Cluster:
 
         A program that was killed is started again after a second.
         """
-        for process in psutil.process_iter(["cmdline"]):
-            command = process.info["cmdline"] or [""]
-            ours = any(f"{self.folder}/" in word for word in command[1:])
-            if Path(command[0]).name == name and self.folder and ours:
-                return process
+        for process in psutil.process_iter():
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                if process.name() == name[:15] and process.cwd() == str(self.folder):
+                    return process
         raise PlaneFailed(f"{name} does not run in {self.folder}.")
 
     def log(self, name: str) -> str:

@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ class Component:
     command: list[str]
     environment: Mapping[str, str]
     log: Path
-    started: float = field(default_factory=time.monotonic)
+    folder: Path  # the plane's, and where the program stands: by that its processes are found
     ended: bool = False
 
     def last_words(self) -> str:
@@ -58,7 +58,7 @@ class Components:
             "TMPDIR": str(self._folder / "tmp"),
         }
         inherited = {**base, **(environment or {})}
-        component = Component(name, command, inherited, self._logs / f"{name}.log")
+        component = Component(name, command, inherited, self._logs / f"{name}.log", self._folder)
         process = _spawn(component)
         watch = threading.Thread(target=self._watch, args=(component, process), daemon=True)
         watch.start()
@@ -88,7 +88,7 @@ def _spawn(component: Component) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            cwd="/",
+            cwd=component.folder,
         )
 
 

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from tests.cluster import build
+from tests.cluster.build import CannotBuild
 from tests.cluster.plane import flux, images, traefik
 from tests.cluster.plane.addresses import free_ports
 from tests.cluster.plane.certificates import Authority, node
@@ -21,6 +21,7 @@ from tests.cluster.plane.cluster import RECORD, Cluster
 from tests.cluster.plane.components import Components, wait
 from tests.cluster.plane.control_plane import ControlPlane
 from tests.cluster.plane.node import Node
+from tests.cluster.plane.parts import Parts
 from tests.cluster.plane.slot import PlaneFailed, Slot
 from tests.remote.git_server import GitServer
 
@@ -32,15 +33,15 @@ _CONTROLLER_SECONDS: Final = 60.0
 class Director:
     """Brings one plane up."""
 
-    def __init__(self, slot: Slot) -> None:
+    def __init__(self, slot: Slot, parts: Parts) -> None:
         self._started = time.monotonic()
         self._slot = slot
         self._components = Components(slot.folder)
         ports = free_ports()
         authority = Authority(slot.folder / "certificates")
-        programs = build.programs()
-        self._plane = ControlPlane(slot, ports, programs, authority, self._components)
-        self._node = Node(slot, ports, programs["kubelet"], authority, self._components)
+        self._images = parts.images
+        self._plane = ControlPlane(slot, ports, parts.programs, authority, self._components)
+        self._node = Node(slot, ports, parts.programs["kubelet"], authority, self._components)
         self._git = GitServer(slot.folder / "git", port=ports.git)
         self._cluster = Cluster(
             kubeconfig=slot.folder / "admin.kubeconfig",
@@ -75,7 +76,7 @@ class Director:
         print(f"{time.monotonic() - self._started:5.1f} s  {what}", flush=True)
 
     def _start_containerd(self) -> None:
-        self._node.start_containerd([images.pause_image(), images.runner_image()])
+        self._node.start_containerd(self._images)
         self._say("containerd has the images")
 
     def _start_node(self) -> None:
@@ -134,8 +135,8 @@ def _answering(url: str) -> Callable[[], bool]:
 def main() -> int:
     """Direct the plane in the slot that is named."""
     try:
-        Director(Slot(int(sys.argv[1]))).run()
-    except (PlaneFailed, build.CannotBuild) as error:
+        Director(Slot(int(sys.argv[1])), Parts.from_argument(sys.argv[2])).run()
+    except (PlaneFailed, CannotBuild) as error:
         print(error, flush=True)
         return 1
     return 0

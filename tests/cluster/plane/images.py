@@ -29,10 +29,10 @@ RUNNER: Final = "localhost/fastapi-platform-runner:test"
 SOURCE: Final = Path(__file__).resolve().parents[3] / "runner"
 _PATH: Final = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IMAGE: Final = re.compile(r"\bpython:(3\.\d+)[\d.]*-slim-(\w+)$")
-_MIRROR: Final = "http://deb.debian.org/debian"
+_MIRROR: Final = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
 # Beside Python, what the official image has for every program: certificates, time zones, names.
 _PACKAGES: Final = ("ca-certificates", "netbase", "tzdata")
-_NOT_NEEDED: Final = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man")
+_NOT_NEEDED: Final = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale")
 _DEBOOTSTRAP_SECONDS: Final = 15 * 60
 _STEP_SECONDS: Final = 10 * 60
 _KEPT_DAYS: Final = 7
@@ -114,6 +114,7 @@ class _Build:
         recipe = repr((suite, python, _PACKAGES, _NOT_NEEDED, archive.architecture()))
         base = self.folder / f"base-{hashlib.sha256(recipe.encode()).hexdigest()[:20]}"
         if base.exists():
+            os.utime(base)
             return base
         unfinished = self.folder / ".base.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -205,7 +206,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _forget_old(folder: Path) -> None:
-    """Images that no plane has used for a week."""
-    for path in folder.glob("runner-*.tar"):
+    """What no plane has used for a week."""
+    for path in [*folder.glob("base-*"), *folder.glob("runner-*")]:
         if time.time() - path.stat().st_mtime > _KEPT_DAYS * 86_400:
-            path.unlink()
+            shutil.rmtree(path) if path.is_dir() else path.unlink()

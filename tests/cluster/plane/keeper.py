@@ -1,8 +1,8 @@
 """Keeps one plane: the process outside its namespaces, which removes what it leaves behind.
 
-    python -m tests.cluster.plane.keeper [--while-read]
+    python -m tests.cluster.plane.keeper PARTS [--while-read]
 
-It stays until it is told to end; with `--while-read`, or until whoever started it is gone.
+It stays until it is told to end, with `--while-read` at most until whoever started it is gone.
 """
 
 import os
@@ -69,7 +69,8 @@ def _confined(slot: Slot) -> Iterator["subprocess.Popen[bytes]"]:
         [
             *(sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())),
             *("/usr/bin/unshare", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child"),
-            *(sys.executable, "-m", "tests.cluster.plane.private", str(slot.number)),
+            *(sys.executable, "-m", "tests.cluster.plane.private"),
+            *(str(slot.number), sys.argv[1]),
         ],
         stdin=subprocess.DEVNULL,
     )

@@ -1,6 +1,6 @@
 """The first process in a plane's own process and mount namespaces.
 
-    unshare --pid --fork --mount --mount-proc … python -m tests.cluster.plane.private SLOT
+    unshare --pid --fork --mount --mount-proc … python -m tests.cluster.plane.private SLOT PARTS
 
 All of the plane's programs, and all containers, are in these namespaces. When this process ends,
 for whatever reason, the kernel ends all others in them, and with the last one their mounts are
@@ -33,7 +33,9 @@ def main() -> int:
     except PlaneFailed as error:
         print(error)
         return 1
-    director = subprocess.Popen([sys.executable, "-m", "tests.cluster.plane.director", sys.argv[1]])
+    director = subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster.plane.director", *sys.argv[1:]]
+    )
     while True:
         ended, status = os.wait()
         if ended == director.pid:

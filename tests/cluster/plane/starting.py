@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.cluster import build
-from tests.cluster.plane import images
 from tests.cluster.plane.cluster import RECORD, Cluster
 from tests.cluster.plane.keeper import KEEPER, READY
+from tests.cluster.plane.parts import Parts
 from tests.cluster.plane.slot import SLOTS, PlaneFailed, Slot, held
 
 ROOT: Final = Path(__file__).resolve().parents[3]
@@ -39,15 +38,13 @@ class Started:
     keeper: "subprocess.Popen[str]"
 
 
-def prepare() -> None:
-    """Build what a plane is made of, where it is missing: half an hour the first time.
+def prepare() -> Parts:
+    """What a plane is made of, built where it is missing.
 
     Raises PlaneFailed or build.CannotBuild with what is missing.
     """
     _check_machine()
-    build.programs()
-    images.pause_image()
-    images.runner_image()
+    return Parts.made()
 
 
 def start(*, lasting: bool) -> Started:
@@ -55,10 +52,10 @@ def start(*, lasting: bool) -> Started:
 
     Raises PlaneFailed or build.CannotBuild with what is missing.
     """
-    prepare()
+    parts = prepare()
     keeper = subprocess.Popen(
         [
-            *(sys.executable, "-m", "tests.cluster.plane.keeper"),
+            *(sys.executable, "-m", "tests.cluster.plane.keeper", parts.to_argument()),
             *([] if lasting else ["--while-read"]),
         ],
         cwd=ROOT,
@@ -74,6 +71,7 @@ def start(*, lasting: bool) -> Started:
             folder = Path(line.removeprefix(READY).strip())
             return Started(Cluster.recorded(folder), keeper)
         print(line, end="", flush=True)
+    keeper.communicate(timeout=_STOP_SECONDS)
     raise PlaneFailed("The control plane did not start; what is missing is said above.")
 
 
