@@ -71,7 +71,7 @@ class Cluster:
         """
         for process in psutil.process_iter():
             with suppress(psutil.NoSuchProcess):  # it ended meanwhile
-                if process.name() == name[:15] and process.cwd() == str(self.folder):
+                if process.name() == name and process.cwd() == str(self.folder):
                     return process
         raise PlaneFailed(f"{name} does not run in {self.folder}.")
 
