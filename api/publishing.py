@@ -12,7 +12,7 @@ from typing import Final
 from api.clients.git_trees import Edit
 from api.clients.git_upstream import Move
 from api.clients.gitops_repo import GitopsRepo
-from api.composition import Composer, Outcome
+from api.composition import Composer
 from api.domain.commit_message import (
     COMMITTER,
     RERENDER,
@@ -27,6 +27,7 @@ from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
 from api.intents import Intents
 from api.rendering import Tips
+from api.verdicts import Outcome
 
 _log = logging.getLogger(__name__)
 

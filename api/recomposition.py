@@ -15,7 +15,7 @@ from api.clients import git_inspection, git_trees
 from api.clients.git_inspection import Inspected
 from api.clients.git_trees import Edit, Entry
 from api.clients.gitops_repo import GitopsRepo
-from api.composition import Composer, Outcome
+from api.composition import Composer
 from api.domain.commit_message import RERENDER, trailers
 from api.domain.manifests import RENDERER_VERSION, RenderSettings, Templates, intent_digest
 from api.domain.names import AppRef
@@ -25,6 +25,7 @@ from api.domain.rollout import LiveVersion
 from api.history import History
 from api.intents import Intents
 from api.rendering import FolderRenderer, Tips
+from api.verdicts import Outcome
 
 
 @dataclass(frozen=True)

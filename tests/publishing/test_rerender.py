@@ -40,7 +40,7 @@ class Release:
         self.renderer, self.image = renderer or self.renderer, image or self.image
         for module in (manifests, made_with, publishing, recomposition):
             self.monkeypatch.setattr(module, "RENDERER_VERSION", self.renderer)
-        maker = self.stack.publisher._composer._renderer
+        maker = self.stack.publisher._composer._verdicts._renderer
         maker._settings = replace(maker._settings, runner_image=self.image)
         maker.today = self.today
 
@@ -152,7 +152,7 @@ async def test_only_what_another_release_made_is_rendered_so_it_goes_on_where_it
 
 async def test_the_tenants_own_objects_are_rendered_too(stack, release, monkeypatch):
     app = await stack.deploy(BOB)
-    templates = stack.publisher._composer._renderer._templates
+    templates = stack.publisher._composer._verdicts._renderer._templates
     texts = {
         name: templates._environment.loader.get_source(None, name)[0]
         for name in templates._environment.list_templates()
@@ -160,7 +160,7 @@ async def test_the_tenants_own_objects_are_rendered_too(stack, release, monkeypa
     texts["tenant/quota.yaml"] += "# of a new release\n"
     changed = Templates(texts)
     monkeypatch.setattr(templates, "_environment", changed._environment)
-    stack.publisher._composer._renderer._tenant_objects.cache_clear()
+    stack.publisher._composer._verdicts._renderer._tenant_objects.cache_clear()
     release.update(renderer=NOW + 1)
     await release.run()
     quota = await stack.repo.read(await stack.tip(app.ref), f"{app.ref.user_id}/quota.yaml")
