@@ -28,6 +28,7 @@ class Cluster:
     runner_image: str
     traefik_metrics_url: str | None = None
     git_url: str | None = None  # serves the bare repositories in `folder/git`, to push and fetch
+    node_address: str | None = None  # the only node's, which Traefik's requests come from
     folder: Path | None = None  # of a throwaway plane
     slot: int | None = None
 

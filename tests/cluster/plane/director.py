@@ -50,6 +50,7 @@ class Director:
             receiver_url=f"http://127.0.0.1:{ports.receiver}",
             runner_image=images.RUNNER,
             git_url=f"http://127.0.0.1:{ports.git}",
+            node_address=slot.address,
             folder=slot.folder,
             slot=slot.number,
         )
