@@ -84,15 +84,23 @@ async def open_judging(settings: Settings) -> AsyncIterator[Judging]:
 
 def rendering_settings(settings: Settings) -> RenderSettings:
     """What this environment decides about every manifest."""
-    image, max_apps = settings.runner_image, settings.max_apps_per_user
-    if settings.mode == "embedded":
-        # The router runs on this machine, under any name.
-        return RenderSettings(image, max_apps=max_apps, trusted_proxies="127.0.0.1,::1")
+    if settings.mode == "cluster":
+        return cluster_rendering(settings)
+    # The router runs on this machine, under any name.
     return RenderSettings(
-        image,
+        settings.runner_image,
+        max_apps=settings.max_apps_per_user,
+        trusted_proxies="127.0.0.1,::1",
+    )
+
+
+def cluster_rendering(settings: Settings) -> RenderSettings:
+    """The same for a cluster, also where an operator prepares one on another machine."""
+    return RenderSettings(
+        settings.runner_image,
         apps_host=urlsplit(settings.apps_origin).hostname,
         entry_points=tuple(split_list(settings.traefik_entry_points)),
-        max_apps=max_apps,
+        max_apps=settings.max_apps_per_user,
         traefik_namespace=settings.traefik_namespace,
         blocked_cidrs=tuple(split_list(settings.blocked_cidrs)),
         image_pull_secret=settings.image_pull_secret,

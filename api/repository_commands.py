@@ -7,7 +7,7 @@ import typer
 from pydantic import BaseModel
 
 from api.clients.git_program import without_user
-from api.opening import REPOSITORY, open_repository, rendering_settings
+from api.opening import REPOSITORY, cluster_rendering, open_repository
 from api.settings import Settings
 from api.template_upgrade import Upgraded, Wanted
 from api.terminal import Json, load_settings, run, show_one
@@ -82,12 +82,14 @@ def init_repo(  # noqa: PLR0913  (the options of a command)
         raise typer.BadParameter("--source-url, --git-secret and --image belong to --cluster NAME")
     wanted = None
     if cluster is not None:
+        if not settings.base_domain:
+            raise typer.BadParameter("--cluster needs BASE_DOMAIN, RUNNER_IMAGE … as it has them")
         wanted = Wanted(
             name=cluster,
             url=source_url or _fetched_from(settings),
             git_secret=git_secret,
             images=tuple(image) if image else None,
-            settings=rendering_settings(settings),
+            settings=cluster_rendering(settings),
         )
     created, done = run(_init_repo(settings, shards, wanted, accept))
     where = settings.git_remote or str((settings.data_dir / REPOSITORY).resolve())

@@ -165,10 +165,14 @@ def test_the_repository_is_made_once(run: Run, tmp_path: Path):
     assert "nothing was changed" in run("init-repo").stdout
 
 
-def test_a_cluster_is_written_on_request_only(run: Run):
+def test_a_cluster_is_written_on_request_only(run: Run, monkeypatch: pytest.MonkeyPatch):
     assert run("init-repo", "--source-url", "https://git.example/a.git").exit_code == 2
     run("init-repo")
     cluster = ("init-repo", "--cluster", "prod", "--source-url", "https://git.example/a.git")
+    told = run(*cluster)
+    assert told.exit_code == 2
+    assert "BASE_DOMAIN" in told.stderr
+    monkeypatch.setenv("BASE_DOMAIN", "platform.example.org")
     written = answer(run(*cluster, "--json"))["written"]
     assert {path.split("/")[0] for path in written} == {"clusters"}
     assert "clusters/prod/git-repositories.yaml" in written

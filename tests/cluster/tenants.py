@@ -21,6 +21,9 @@ from tests.cluster.plane.slot import PlaneFailed
 from tests.manifests.folders import TENANT, TEXTS, app, build, render
 
 Object = dict[str, Any]
+#: What all tests of one cluster agree on, for its policies know one host and one list of images.
+APPS_HOST: Final = "apps.localhost"
+UNFETCHABLE_IMAGE: Final = "localhost:1/none:1"
 _SECONDS: Final = 30.0
 
 
@@ -35,8 +38,8 @@ def install_policies(cluster: Cluster) -> None:
     if NAMESPACE in found:
         return
     files = {path: data.decode() for path, data in read_folder(TEMPLATE / "cluster").items()}
-    options = ClusterOptions("test", "https://git.invalid/x.git", None, None, ())
-    settings = RenderSettings(cluster.runner_image)
+    options = ClusterOptions("test", "https://git.invalid/x.git", None, None, (UNFETCHABLE_IMAGE,))
+    settings = RenderSettings(cluster.runner_image, apps_host=APPS_HOST)
     rendered = render_cluster(files, PlatformFile(), settings, options)
     for path in ["access.yaml", *sorted(p for p in rendered if p.startswith("admission/"))]:
         cluster.apply(rendered[path].decode())
