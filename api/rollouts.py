@@ -106,6 +106,7 @@ class Rollouts:
         self._apps_origin = apps_origin
         self._first: OrderedDict[tuple[AppRef, str], str] = OrderedDict()
         self._carried: OrderedDict[tuple[AppRef, str, str], bool] = OrderedDict()
+        self._known: OrderedDict[AppRef, Running] = OrderedDict()
         self._seen = Sightings()
         self._blind_until: datetime | None = None  # when the cluster last gave no answer
 
@@ -116,7 +117,7 @@ class Rollouts:
     async def overviews(self, apps: Sequence[StoredApp]) -> list[Overview]:
         """The apps with their state and last use."""
         used = await self._store.last_activity([app.ref for app in apps])
-        found = await asyncio.gather(*(self.status(app.ref) for app in apps))
+        found = await asyncio.gather(*(self._last_known(app.ref) for app in apps))
         return [
             Overview(app, now.url, now.status, max(used.get(app.ref, at), at), expires_at=None)
             for app, now in zip(apps, found, strict=True)
@@ -139,7 +140,20 @@ class Rollouts:
         """What runs of the app, whichever version that is; raises NotFound."""
         newest, _, status = await self._look(ref)
         commit = await self._commit_of(newest, status.intent)
-        return Running(status.status, status.ready, self.url(ref), commit, status.message)
+        running = Running(status.status, status.ready, self.url(ref), commit, status.message)
+        _keep(self._known, ref, running)
+        return running
+
+    async def _last_known(self, ref: AppRef) -> Running:
+        """The status; while the cluster cannot be observed, what was known of it before.
+
+        A list of apps opens the editor, which needs no cluster.
+        """
+        try:
+            return await self.status(ref)
+        except ClusterUnavailable as error:
+            unknown = Running("deploying", False, self.url(ref), None, error.message)
+            return self._known.get(ref, unknown)
 
     async def follow(self, ref: AppRef) -> AsyncIterator[Progress]:
         """Progress of the intent that is the newest now, at every change until it ended."""
@@ -152,7 +166,12 @@ class Rollouts:
                 if change.done():
                     change.result()
                     change = asyncio.ensure_future(anext(changes))
-                shown = await self.progress(ref)
+                try:
+                    shown = await self.progress(ref)
+                except ClusterUnavailable:
+                    if told is None:
+                        raise
+                    continue  # the time until it is back does not count
                 if told is not None and shown.commit != told.commit:
                     shown = _superseded(told, shown.commit)
                 if shown != told:

@@ -1,5 +1,6 @@
 """How far a change has come, asked of real git: first publications, late pushes, saved deploys."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
@@ -148,6 +149,7 @@ class NothingSeen:
 
     async def changes(self, _: AppRef) -> AsyncIterator[None]:
         yield
+        await asyncio.Event().wait()
 
 
 class NobodyCame:
@@ -235,6 +237,35 @@ async def test_every_request_that_saves_answers_though_the_state_cannot_be_told(
     answers = (made, changed, rolled_back, restored)
     assert [answer.status for answer in answers] == ["deploying"] * 4
     assert len({answer.commit for answer in answers}) == 4
+
+
+async def test_a_list_of_apps_shows_what_was_known_while_the_cluster_is_away(
+    stack, rollouts, cluster
+):
+    app = await stack.deploy(BOB)
+    await stack.look()
+    [before] = await rollouts.overviews([app])
+    cluster.error = ClusterUnavailable("The cluster does not answer.")
+    assert await rollouts.overviews([app]) == [before]
+    with pytest.raises(ClusterUnavailable):
+        await rollouts.status(app.ref)
+
+
+async def test_a_stream_outlasts_the_time_in_which_the_cluster_is_away(
+    stack, rollouts, cluster, monkeypatch
+):
+    monkeypatch.setattr("api.rollouts._LOOK_AGAIN", 0.01)
+    app = await stack.deploy(BOB)
+    stream = rollouts.follow(app.ref)
+    await anext(stream)
+    cluster.error = ClusterUnavailable("The cluster does not answer.")
+    following = asyncio.ensure_future(anext(stream))
+    await asyncio.sleep(0.1)
+    assert not following.done()
+    await stack.deployments.delete(BOB, app.ref, "r")
+    cluster.error = None
+    assert (await asyncio.wait_for(following, 10)).stage == "superseded"
+    await stream.aclose()
 
 
 async def test_time_in_which_the_cluster_could_not_be_asked_does_not_count(
