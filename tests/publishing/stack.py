@@ -83,18 +83,19 @@ def account(user_id: str) -> Account:
 
 
 @asynccontextmanager
-async def running_stack(
+async def running_stack(  # noqa: PLR0913, PLR0917  (what replicas may differ in)
     repo: GitopsRepo,
     database: SqliteDatabase,
     sources: SourceChecker,
     upstream: Upstream,
     max_apps: int = 3,
+    runner_image: str = "registry.example.org/runner:1",
 ) -> AsyncIterator[Stack]:
     """A replica of the api, so to speak."""
     live: dict[AppRef, LiveVersion] = {}
     poked: list[str] = []
     templates = Templates.load()
-    settings = RenderSettings(runner_image="registry.example.org/runner:1")
+    settings = RenderSettings(runner_image=runner_image)
     history = History(repo, CommitIndex(database))
     intents = Intents(repo, history)
     check = IntentCheck(sources, Kustomize(), templates, settings)
