@@ -23,14 +23,22 @@ _RESTRICTED = {
 }
 
 
+_HOW_TO_USE = pytest.StashKey[str]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config):
+    """How to use a plane that was kept, and how to stop it, where nothing hides it."""
+    terminalreporter.write(config.stash.get(_HOW_TO_USE, ""))
+
+
 @pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """The cluster under test, with Flux and Traefik."""
     given = os.environ.get("KUBECONFIG")
     if given:
         yield _given(Path(given))
     elif os.environ.get("KEEP"):
-        yield _kept()
+        yield _kept(request.config)
     else:
         with starting.running() as plane:
             yield plane
@@ -49,11 +57,11 @@ def _given(kubeconfig: Path) -> Cluster:
     return Cluster(kubeconfig, **{field: os.environ[name] for field, name in wanted.items()})
 
 
-def _kept() -> Cluster:
+def _kept(config: pytest.Config) -> Cluster:
     command = [sys.executable, "-m", "tests.cluster.plane", "start"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    sys.stdout.write(done.stdout)  # how to use it and how to stop it
+    config.stash[_HOW_TO_USE] = done.stdout
     [kubeconfig] = re.findall(r"^export KUBECONFIG=(.*)$", done.stdout, re.MULTILINE)
     return Cluster.recorded(Path(kubeconfig).parent)
 

@@ -35,7 +35,7 @@ _PACKAGES: Final = ("ca-certificates", "netbase", "tzdata")
 _NOT_NEEDED: Final = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale")
 _DEBOOTSTRAP_SECONDS: Final = 15 * 60
 _STEP_SECONDS: Final = 10 * 60
-_KEPT_DAYS: Final = 7
+_KEPT_DAYS: Final = 2
 
 
 def pause_image() -> Path:
@@ -206,7 +206,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 def _forget_old(folder: Path) -> None:
-    """What no plane has used for a week."""
+    """What no plane has used for two days: 200 MB for each change of the runner."""
     for path in [*folder.glob("base-*"), *folder.glob("runner-*")]:
         if time.time() - path.stat().st_mtime > _KEPT_DAYS * 86_400:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
