@@ -73,6 +73,7 @@ class Tenant:
     settings: RenderSettings
     app: dict[str, Object]  # by kind, Middlewares by name
     own: dict[str, Object]  # the tenant's objects, NetworkPolicies by name
+    shard: str
 
     @property
     def namespace(self) -> str:
@@ -82,7 +83,7 @@ class Tenant:
     @property
     def account(self) -> str:
         """The only shard's account that may write there."""
-        return shard_account(shard_of(self.user, 2))
+        return shard_account(self.shard)
 
     def dry_run(self, manifest: Object, account: str | None = None) -> str:
         """Have the API server judge a manifest; raises PlaneFailed with its words."""
@@ -91,22 +92,27 @@ class Tenant:
         return self.cluster.kubectl("apply", *options, "-f", "-", given=text)
 
 
-async def make_tenant(cluster: Cluster, *, running: bool = True) -> Tenant:
-    """A tenant of a new user id; their own objects are applied by their shard's account."""
+async def render_one(cluster: Cluster, *, shard: str | None = None, running: bool = True) -> Tenant:
+    """A tenant of a new user id, of whom nothing is applied yet."""
     user = "u" + secrets.token_hex(5)
+    shard = shard or shard_of(user, 2)
     settings = settings_of(cluster)
-    file = app(user=user)
-    objects = await build(render(file, settings=settings, running=running))
+    objects = await build(render(app(user=user), settings=settings, running=running))
     shaped = {name if kind == "Middleware" else kind: o for (kind, name), o in objects.items()}
     person = TenantFile(user=user, username="ann", created=TENANT.created)
     own: dict[str, Object] = {}
-    for text in render_tenant(TEXTS, person, settings, shard_of(user, 2)).values():
+    for text in render_tenant(TEXTS, person, settings, shard).values():
         for entry in yaml.safe_load_all(text):
             network = entry["kind"] == "NetworkPolicy"
             own[entry["metadata"]["name"] if network else entry["kind"]] = entry
-    tenant = Tenant(cluster, user, settings, shaped, own)
+    return Tenant(cluster, user, settings, shaped, own, shard)
+
+
+async def make_tenant(cluster: Cluster) -> Tenant:
+    """A tenant of a new user id; their own objects are applied by their shard's account."""
+    tenant = await render_one(cluster)
     apply = ("apply", "--server-side", f"--as={tenant.account}", "-f", "-")
-    for entry in own.values():
+    for entry in tenant.own.values():
         eventually(partial(cluster.kubectl, *apply, given=yaml.safe_dump(entry)))
     return tenant
 
