@@ -1,11 +1,9 @@
 """The cluster that all these tests share: the one of KUBECONFIG, or a throwaway plane."""
 
 import os
-import re
 import secrets
 import socket
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -58,12 +56,8 @@ def _given(kubeconfig: Path) -> Cluster:
 
 
 def _kept(config: pytest.Config) -> Cluster:
-    command = [sys.executable, "-m", "tests.cluster.plane", "start"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 0, done.stdout
-    config.stash[_HOW_TO_USE] = done.stdout
-    [kubeconfig] = re.findall(r"^export KUBECONFIG=(.*)$", done.stdout, re.MULTILINE)
-    return Cluster.recorded(Path(kubeconfig).parent)
+    cluster, config.stash[_HOW_TO_USE] = starting.start_by_hand()
+    return cluster
 
 
 @pytest.fixture(scope="session")

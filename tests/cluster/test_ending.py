@@ -42,10 +42,7 @@ def alive(those: list[psutil.Process]) -> list[psutil.Process]:
 @pytest.fixture
 def lasting() -> Iterator[Cluster]:
     """A plane that nobody but the test ends."""
-    command = [sys.executable, "-m", "tests.cluster.plane", "start"]
-    before = {cluster.slot for cluster in starting.up()}
-    subprocess.run(command, cwd=ROOT, check=True)
-    [cluster] = [each for each in starting.up() if each.slot not in before]
+    cluster, _ = starting.start_by_hand()
     yield cluster
     starting.stop(cluster.slot)
 

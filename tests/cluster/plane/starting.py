@@ -1,15 +1,16 @@
 """Starts and stops planes from outside: for the tests' fixture and for the command line."""
 
 import os
-import signal
+import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import psutil
 
 from tests.cluster.plane.cluster import RECORD, Cluster
 from tests.cluster.plane.keeper import KEEPER, READY
@@ -85,6 +86,25 @@ def running() -> Iterator[Cluster]:
         started.keeper.communicate(timeout=_STOP_SECONDS)  # closes its input
 
 
+def start_by_hand() -> tuple[Cluster, str]:
+    """A plane as the command line starts it, which this process will not end; and what it said.
+
+    Raises PlaneFailed with what it said instead.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.cluster.plane", "start"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    named = re.search(r"^export KUBECONFIG=(.*)$", done.stdout, re.MULTILINE)
+    if done.returncode or not named:
+        raise PlaneFailed(done.stdout)
+    return Cluster.recorded(Path(named[1]).parent), done.stdout
+
+
 def up() -> list[Cluster]:
     """The planes that are up on this machine."""
     slots = [Slot(number) for number in range(SLOTS)]
@@ -96,10 +116,10 @@ def stop(number: int) -> list[str]:
     slot = Slot(number)
     owner = slot.folder / KEEPER
     if held(slot) and owner.exists():
-        os.kill(int(owner.read_text()), signal.SIGTERM)
-    deadline = time.monotonic() + _STOP_SECONDS
-    while held(slot) and time.monotonic() < deadline:
-        time.sleep(0.1)
+        with suppress(psutil.NoSuchProcess, psutil.TimeoutExpired):
+            keeper = psutil.Process(int(owner.read_text()))
+            keeper.terminate()
+            keeper.wait(_STOP_SECONDS)
     return slot.leftovers()
 
 
