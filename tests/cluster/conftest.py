@@ -6,12 +6,14 @@ import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.cluster.plane import starting
 from tests.cluster.plane.cluster import Cluster
+from tests.cluster.platform import ZONE, Installed, installed
 from tests.cluster.tenants import install_policies
 from tests.remote.git_server import GitServer
 
@@ -91,6 +93,24 @@ def _own_address(cluster: Cluster) -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((server.hostname or "", server.port or 443))  # sends nothing
         return str(probe.getsockname()[0])
+
+
+@pytest.fixture(scope="session")
+def platform(
+    cluster: Cluster, git_server: GitServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Installed]:
+    """The whole platform, installed on the cluster and served."""
+    router = urlsplit(cluster.apps_url).hostname
+    look_up = socket.getaddrinfo
+
+    def look_up_router(host: Any, *arguments: Any, **more: Any) -> Any:
+        is_ours = isinstance(host, str) and host.endswith(f".{ZONE}")
+        return look_up(router if is_ours else host, *arguments, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", look_up_router)
+        with installed(cluster, git_server, tmp_path_factory.mktemp("platform")) as platform:
+            yield platform
 
 
 @pytest.fixture

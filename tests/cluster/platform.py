@@ -1,0 +1,154 @@
+"""The whole platform installed on a cluster, as its guides say: repository, Flux' objects, server.
+
+The server is a process of this machine with the rights of the backend's service account; what it
+commits, Flux applies with signatures verified, and Traefik serves.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+import yaml
+
+from api.domain.flux_objects import NAMESPACE
+from tests.cluster.plane.cluster import Cluster
+from tests.product import ROOT, Product, eventually
+from tests.remote.git_server import GitServer, bare
+
+#: Names below it lead to the router, in this process: RFC 6761, section 6.3.
+ZONE: Final = "localhost"
+APPS_HOST: Final = f"apps.{ZONE}"
+REPOSITORY: Final = "platform.git"
+#: 257 sources are fetched and applied once, two at a time.
+_FIRST_APPLY_SECONDS: Final = 400.0
+_SHARDS: Final = 256
+
+
+@dataclass
+class Installed:
+    """A platform that serves a cluster."""
+
+    cluster: Cluster
+    git: GitServer
+    product: Product
+
+    def address(self, url: str) -> str:
+        """Where the router answers for an app's public address."""
+        port = urlsplit(self.cluster.apps_url).port
+        return url.replace(f"https://{APPS_HOST}", f"http://{APPS_HOST}:{port}", 1)
+
+    def visit(self, url: str, **arguments: Any) -> httpx2.Response:
+        """What a stranger's browser gets at an app's public address."""
+        return self.product.visit(self.address(url), **arguments)
+
+    def repository(self, *arguments: str) -> str:
+        """What git prints in the shared repository."""
+        return self.product.git(*arguments, cwd=self.git.root / REPOSITORY)
+
+    def flux(self, kind: str, name: str) -> dict[str, Any]:
+        """One of Flux' objects."""
+        text = self.cluster.kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json")
+        return dict(json.loads(text))
+
+
+@contextmanager
+def installed(
+    cluster: Cluster, git: GitServer, folder: Path, **settings: str
+) -> Iterator[Installed]:
+    """Install everything, wait until Flux has applied every shard once, and serve."""
+    bare(git.root, REPOSITORY)
+    product = Product(folder / "data", _settings(cluster, git, folder) | settings)
+    _operator(product, "init-repo", "--cluster", "test", "--source-url", git.url(REPOSITORY))
+    _bootstrap(cluster, git, folder)
+    platform = Installed(cluster, git, product)
+    eventually("Flux has applied every shard", lambda: _all_ready(cluster), _FIRST_APPLY_SECONDS)
+    with product:
+        yield platform
+
+
+def _settings(cluster: Cluster, git: GitServer, folder: Path) -> dict[str, str]:
+    key, token = folder / "signing", folder / "receiver-token"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    token.write_text(secrets.token_hex(32))
+    _apply_access(cluster)
+    return {
+        "MODE": "cluster",
+        "BASE_DOMAIN": f"platform.{ZONE}",
+        "SECRET_KEY": secrets.token_hex(32),
+        "GIT_REMOTE": git.url(REPOSITORY),
+        "GIT_POLL_SECONDS": "2",
+        "GIT_SIGNING_KEY_FILE": str(key),
+        "KUBECONFIG": str(_backends_kubeconfig(cluster, folder)),
+        "RUNNER_IMAGE": cluster.runner_image,
+        "ROUTER_URL": cluster.apps_url,
+        "FLUX_RECEIVER_URL": cluster.receiver_url,
+        "FLUX_RECEIVER_TOKEN_FILE": str(token),
+    }
+
+
+def _apply_access(cluster: Cluster) -> None:
+    namespaces = "".join(
+        f"---\napiVersion: v1\nkind: Namespace\nmetadata: {{name: {name}}}\n"
+        for name in ("fastapi-platform", NAMESPACE)
+    )
+    cluster.apply(namespaces + "---\n" + (ROOT / "deploy/base/access.yaml").read_text())
+
+
+def _backends_kubeconfig(cluster: Cluster, folder: Path) -> Path:
+    """The rights of the backend's service account, and no others."""
+    config = yaml.safe_load(cluster.kubeconfig.read_text())
+    account = ("create", "token", "backend", "-n", "fastapi-platform", "--duration=6h")
+    token = cluster.kubectl(*account).strip()
+    config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    path = folder / "backend.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def _operator(product: Product, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "api", *arguments],
+        cwd=ROOT,
+        env=product.environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, f"{' '.join(arguments)}:\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _bootstrap(cluster: Cluster, git: GitServer, folder: Path) -> None:
+    """By hand once, as `clusters/<name>/README.md` says; then Flux follows flux/clusters."""
+    token = (folder / "receiver-token").read_text()
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "receiver-token", "namespace": NAMESPACE},
+        "stringData": {"token": token},
+    }
+    cluster.apply(yaml.safe_dump(secret))
+    checkout = folder / "clusters"
+    clone = ("git", "clone", "-q", "--depth=1", "-b", "main", git.url(REPOSITORY), str(checkout))
+    subprocess.run(clone, check=True, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"})
+    files = str(checkout / "clusters" / "test")
+    no_shards = ("-l", "!fastapi-platform/shard")
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-R", "-f", files, *no_shards)
+
+
+def _all_ready(cluster: Cluster) -> bool:
+    text = cluster.kubectl("get", "kustomizations", "-n", NAMESPACE, "-o", "json")
+    applied = [
+        entry.get("status", {}).get("lastAppliedRevision") for entry in json.loads(text)["items"]
+    ]
+    return len(applied) == _SHARDS + 1 and all(applied)
