@@ -104,8 +104,8 @@ def platform(
     look_up = socket.getaddrinfo
 
     def look_up_router(host: Any, *arguments: Any, **more: Any) -> Any:
-        is_ours = isinstance(host, str) and host.endswith(f".{ZONE}")
-        return look_up(router if is_ours else host, *arguments, **more)
+        name = host.decode() if isinstance(host, bytes) else host or ""
+        return look_up(router if name.endswith(f".{ZONE}") else host, *arguments, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", look_up_router)
