@@ -69,7 +69,8 @@ class Composer:
         `anew`: what stands as it should, or is held, is rendered again if it was made with
         another renderer or runner image than today's.
         """
-        settled = {} if anew else await self._settled_tenants(tips)
+        everything = anew or tips.quarantine.news
+        settled = {} if everything else await self._settled_tenants(tips)
         ids = {user_id: tenant.ids for user_id, tenant in settled.items()}
         tenants = await self._repo.open_shard(tips.main, tips.tip, tips.shard, ids)
         found: list[tuple[Outcome, Sides | None]] = []
@@ -121,8 +122,13 @@ class Composer:
         refs = [AppRef(user_id, app_id) for app_id in sorted(_apps(intents) | _apps(published))]
         tenant = await self._tenant(tips.shard, user_id, intents.get("tenant.yaml"))
         if isinstance(tenant, Hold):
+            kept = tips.quarantine.records
             return [
-                (Outcome(ref, stands=ref.app_id in published, hold=tenant), None) for ref in refs
+                (
+                    Outcome(r, stands=r.app_id in published, hold=tenant, quarantined=kept.get(r)),
+                    None,
+                )
+                for r in refs
             ]
         owners = await self._history.owners([ref.app_id for ref in refs])
         apps = [

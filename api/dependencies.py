@@ -30,7 +30,8 @@ from api.log import request_id
 from api.settings import Settings
 
 #: Raises PlatformError, saying why, when a part of the platform cannot be used now.
-Check = Callable[[], Awaitable[None]]
+#: Raises PlatformError when a part cannot be used; what else an operator should know of it.
+Check = Callable[[], Awaitable[str | None]]
 
 
 @dataclass(frozen=True)

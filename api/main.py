@@ -21,6 +21,7 @@ from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
 from api.intents import Intents
 from api.local.cluster import LocalCluster
 from api.opening import connect, join_publishing, make_repository, open_judging, open_records
+from api.refusals import Refusals
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
 from api.routes import apps, auth, packages, pages, platform
@@ -36,6 +37,8 @@ _log = logging.getLogger(__name__)
 MAX_VALIDATIONS: Final = 4
 #: Seconds between looks at whether `main` moved by other hands (a local ref costs 20 µs).
 POLL_SECONDS: Final = 0.5
+#: Seconds between looks at what the cluster refuses, which is in memory.
+REFUSAL_SECONDS: Final = 2.0
 #: Seconds between looks at whether the repository should be packed.
 HOUSEKEEPING_SECONDS: Final = 60.0
 
@@ -102,11 +105,15 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
     watching = await stack.enter_async_context(_running(watcher.run(poll)))
     await stack.enter_async_context(_running(Housekeeping(repo.path).run(HOUSEKEEPING_SECONDS)))
+    refusals = Refusals(repo, cluster, publisher, writer)
+    await stack.enter_async_context(_running(refusals.run(REFUSAL_SECONDS)))
+    metrics.alarms.set_function(lambda: len(refusals.alarms))
     checks: dict[str, Check] = {
         "database": store.check,
         "repository": lambda: _reachable(intents, records.upstream),
         "cluster": lambda: _no_problem(cluster),
         "publishing": lambda: _goes_on(watching, watcher),
+        "applying": lambda: _alarms(refusals),
     }
     return Platform(
         settings=settings,
@@ -144,6 +151,11 @@ async def _goes_on(task: asyncio.Task[None], watcher: Watcher) -> None:
         raise Unavailable("It ended by an error, which the log tells; restart the platform.")
     if watcher.problem:
         raise Unavailable(watcher.problem)
+
+
+async def _alarms(refusals: Refusals) -> str | None:
+    """Told, and no reason to take the platform away: other shards go on."""
+    return refusals.problem
 
 
 async def _no_problem(cluster: Cluster) -> None:

@@ -18,6 +18,12 @@ Accept = Annotated[
 ]
 
 
+Retry = Annotated[
+    str | None,
+    typer.Option(help="The id of an app that the cluster refused: it is tried again as it is."),
+]
+
+
 class NewsRow(BaseModel):
     """What came of a shard, or of one app that is held."""
 
@@ -27,7 +33,7 @@ class NewsRow(BaseModel):
     message: str
 
 
-def publish(*, accept: Accept = None, as_json: Json = False) -> None:
+def publish(*, accept: Accept = None, retry: Retry = None, as_json: Json = False) -> None:
     """Publish what differs from main, also while the platform is served; status 1 if any waits.
 
     Publishing waits for an operator after a rewind of main, and when many apps vanish from it at
@@ -37,7 +43,7 @@ def publish(*, accept: Accept = None, as_json: Json = False) -> None:
 
     async def work() -> list[News]:
         async with open_publishing(settings) as opened:
-            return await opened.publish(accept)
+            return await opened.publish(accept, retry)
 
     rows = [NewsRow(**vars(news)) for news in run(work())]
     show(rows, as_json=as_json, none="Nothing to publish: every shard is in step with main.")

@@ -7,9 +7,9 @@ into one commit. A crash, a lost race or a commit by other hands is repaired by 
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from api.clients.git_trees import Edit
 from api.clients.git_upstream import Move
 from api.clients.gitops_repo import GitopsRepo
 from api.composition import Composer
@@ -23,11 +23,12 @@ from api.domain.commit_message import (
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef
 from api.domain.publication import Hold, too_many_removals
+from api.domain.quarantine import QUARANTINE_FILE, Quarantine, Record, read_quarantine
 from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
 from api.intents import Intents
 from api.rendering import Tips
-from api.verdicts import Outcome
+from api.verdicts import Outcome, quarantine_edits
 
 _log = logging.getLogger(__name__)
 
@@ -35,6 +36,15 @@ _log = logging.getLogger(__name__)
 _REMOVING: Final = frozenset({"delete", "cleanup", "delete-account"})
 #: Tells whoever applies the shard branches that some of them moved.
 Poke = Callable[[Collection[str]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The cluster refuses a commit of a shard branch for what one app is."""
+
+    ref: AppRef
+    commit: str
+    record: Record
 
 
 class Publisher:
@@ -50,6 +60,10 @@ class Publisher:
         #: A commit of `main` at which an operator looked: what was rewound or removed up to it
         #: is meant so.
         self.accepted: str | None = None
+        #: By shard: what the cluster refuses of its newest commit.
+        self.refusals: dict[str, Refusal] = {}
+        #: Apps that an operator wants to be tried again although the cluster refused them.
+        self.retried: Collection[AppRef] = ()
         #: Shards whose apps are rendered anew where another renderer or runner image made them.
         self.anew: Collection[str] = ()
         #: Whether an operator wants this release to follow a newer one on the shards rendered anew.
@@ -78,7 +92,9 @@ class Publisher:
         if tip is None:
             raise RepositoryUnavailable(f"The repository has no branch {shard_branch(shard)}.")
         source = await self._source(tip)
-        tips = Tips(shard, main, tip, source, await self._intents.platform(main))
+        kept = read_quarantine(await self._repo.read(tip, QUARANTINE_FILE))
+        quarantine = self._quarantine(kept, shard, tip)
+        tips = Tips(shard, main, tip, source, await self._intents.platform(main), quarantine)
         rewound = source is not None and not await self._repo.is_ancestor(source, main)
         if rewound and await self._repo.is_ancestor(source or "", await self._intents.tip()):
             return None  # not rewound: this attempt read main before somebody published a newer one
@@ -92,13 +108,14 @@ class Publisher:
         self._note_holds(shard, outcomes)
         changed = await self._braked(tips, outcomes)
         newer = await self._newer_renderer(tip)
+        edits = quarantine_edits(kept, outcomes)
         # What an operator accepted is noted also where it changes nothing: the next deploy goes on.
-        if not changed and not rewound and not newer:
+        if not changed and not edits and not rewound and not newer:
             return None
-        edits: dict[str, Edit] = {}
         for outcome in changed:
             edits |= outcome.edits or {}
-        subject = _subject(changed) or f"accept {'a rewind of main' if rewound else 'a downgrade'}"
+        reason = "accept a rewind of main" if rewound else "accept a downgrade" if newer else None
+        subject = _subject(changed) or reason or "end a quarantine"
         more = {
             "Accepted-Rewind": accepted if rewound else None,
             "Accepted-Older": newer,
@@ -107,6 +124,13 @@ class Publisher:
         message = publish_message(subject, main, RENDERER_VERSION, more)
         commit = await self._repo.compose(tip, edits, message)
         return Move(shard_branch(shard), tip, commit)
+
+    def _quarantine(self, kept: Mapping[AppRef, Record], shard: str, tip: str) -> Quarantine:
+        records = {ref: record for ref, record in kept.items() if ref not in self.retried}
+        refusal = self.refusals.get(shard)
+        if refusal and refusal.commit == tip:
+            records[refusal.ref] = refusal.record
+        return Quarantine(records, news=records != kept)
 
     async def _braked(self, tips: Tips, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """What is written: removals that look like an accident are held back, and said."""
@@ -209,9 +233,8 @@ class Publisher:
 
 def _subject(changed: Sequence[Outcome]) -> str:
     words = []
-    kinds = {"publish": (False, False), "withdraw": (True, False), "rerender": (False, True)}
-    for verb, kind in kinds.items():
-        ids = [o.ref.app_id for o in changed if (o.removes, o.anew) == kind]
+    for verb in ("publish", "withdraw", "rerender", "quarantine"):
+        ids = [outcome.ref.app_id for outcome in changed if outcome.verb == verb]
         if ids:
             words.append(f"{verb} {ids[0] if len(ids) == 1 else f'{len(ids)} apps'}")
     return ", ".join(words)

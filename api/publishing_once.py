@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.repo_layout import shard_branch
+from api.domain.names import AppRef
+from api.domain.quarantine import QUARANTINE_FILE, read_quarantine
+from api.domain.repo_layout import is_shard_branch, shard_branch
 from api.errors import InvalidRequest
 from api.intents import Intents
 from api.publishing import Publisher
@@ -41,13 +43,16 @@ class PublishingOnce:
         self._watcher = watcher
         self._moved = moved
 
-    async def publish(self, accept: str | None = None) -> list[News]:
+    async def publish(self, accept: str | None = None, retry: str | None = None) -> list[News]:
         """Publish what differs; `accept`: a commit of `main` at which an operator looked.
 
-        Shards in step with `main` are left out. Raises InvalidRequest, RepositoryUnavailable.
+        `retry`: the id of an app that the cluster refused, to be tried again. Shards in step with
+        `main` are left out. Raises InvalidRequest, RepositoryUnavailable.
         """
         if accept is not None:
             self._publisher.accepted = await self._commit_of_main(accept)
+        if retry is not None:
+            self._publisher.retried = [await self._quarantined(retry)]
         await self._watcher.look()
         news = [
             News(shard, "published", None, await self._subject(shard))
@@ -59,6 +64,17 @@ class PublishingOnce:
             if reason := self._publisher.waiting(shard):
                 news.append(News(shard, "waits", None, reason))
         return news
+
+    async def _quarantined(self, app_id: str) -> AppRef:
+        for branch, tip in (await self._repo.heads()).items():
+            if is_shard_branch(branch):
+                kept = read_quarantine(await self._repo.read(tip, QUARANTINE_FILE))
+                if ref := next((ref for ref in kept if ref.app_id == app_id), None):
+                    return ref
+        raise InvalidRequest(
+            f"There is no app {app_id[:60]!r} that the cluster refused.",
+            hint="`python -m api publish` names those that are held, and why.",
+        )
 
     async def _commit_of_main(self, commit: str) -> str:
         main = await self._intents.tip()

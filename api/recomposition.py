@@ -20,12 +20,19 @@ from api.domain.commit_message import RERENDER, trailers
 from api.domain.manifests import RENDERER_VERSION, RenderSettings, Templates, intent_digest
 from api.domain.names import AppRef
 from api.domain.publication import entries_of
+from api.domain.quarantine import (
+    QUARANTINE_FILE,
+    Quarantine,
+    Record,
+    newly_refused,
+    read_quarantine,
+)
 from api.domain.repo_layout import ENTRIES
 from api.domain.rollout import LiveVersion
 from api.history import History
 from api.intents import Intents
 from api.rendering import FolderRenderer, Tips
-from api.verdicts import Outcome
+from api.verdicts import Outcome, quarantine_edits
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,11 @@ class Recomposition:
     async def compare(self, publish: Publish) -> Recomposed:
         """Compose the commit again, and compare every path of its branch."""
         platform = await self._intents.platform(publish.source)
-        tips = Tips(publish.shard, publish.source, publish.parent, publish.last, platform)
+        kept = read_quarantine(await self._repo.read(publish.parent, QUARANTINE_FILE))
+        quarantine = await self._quarantine(publish, kept)
+        tips = Tips(
+            publish.shard, publish.source, publish.parent, publish.last, platform, quarantine
+        )
         image = await self._image(publish)
         renderer = FolderRenderer(
             self._repo,
@@ -88,7 +99,7 @@ class Recomposition:
         composer = Composer(self._repo, self._intents, history, self._check, renderer)
         told = trailers(publish.commit.message)
         outcomes = await composer.look(tips, anew=RERENDER in told.get("Action", ()))
-        edits = await self._edits(publish, outcomes)
+        edits = {**quarantine_edits(kept, outcomes), **await self._edits(publish, outcomes)}
         tree = await self._repo.reading(git_trees.store, edits, publish.parent)
         paths = await self._repo.reading(git_inspection.differences, tree, publish.commit.id)
         unchecked = [o.ref for o in outcomes if o.hold and o.hold.unknown]
@@ -100,6 +111,24 @@ class Recomposition:
             if not path.startswith(folders) and (_is_taken_over(path) or not other)
         ]
         return Recomposed(differing, image, other, unchecked)
+
+    async def _quarantine(self, publish: Publish, kept: Mapping[AppRef, Record]) -> Quarantine:
+        """What the cluster had refused, as the commit says, as far as git can bear it out.
+
+        What is refused is what stood there, and what was applied is a commit before. An app that
+        left the quarantine changed, or an operator had it tried again.
+        """
+        told = read_quarantine(await self._repo.read(publish.commit.id, QUARANTINE_FILE))
+        records = {ref: record for ref, record in kept.items() if ref in told}
+        for ref in newly_refused(kept, told):
+            record = told[ref]
+            names = await self._repo.children(publish.parent, _folder(ref))
+            stood = entries_of({name: entry.id for name, entry in names.items()})
+            before = record.applied
+            known = before is None or await self._repo.is_ancestor(before, publish.parent)
+            if known and record.intent == stood:
+                records[ref] = record
+        return Quarantine(records, news=True)
 
     async def _edits(self, publish: Publish, outcomes: Sequence[Outcome]) -> Mapping[str, Edit]:
         """What the look writes, without removals that the commit lacks: a brake held them."""

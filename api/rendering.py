@@ -21,6 +21,7 @@ from api.domain.manifests import (
 )
 from api.domain.names import AppRef
 from api.domain.publication import Accepted, Checked, Entries, Target
+from api.domain.quarantine import NOTHING, Quarantine
 from api.domain.repo_layout import PlatformFile, TenantFile, dump
 from api.domain.rollout import LiveVersion
 from api.intents import Intents
@@ -37,6 +38,7 @@ class Tips:
     tip: str
     source: str | None  # Source-Commit of the tip; None on the branch's root commit
     platform: PlatformFile
+    quarantine: Quarantine = NOTHING  # what the cluster refused of the shard
 
 
 @dataclass(frozen=True)

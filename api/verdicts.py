@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from api.checking import IntentCheck
-from api.clients.git_trees import Edit, Entry
+from api.clients.git_trees import Edit, Entry, Same
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.intent_check import AppFolder, is_entry, problem
 from api.domain.manifests import (
@@ -26,9 +26,8 @@ from api.domain.publication import (
     entries_of,
     is_up_to_date,
 )
-from api.domain.repo_layout import (
-    app_folder,
-)
+from api.domain.quarantine import QUARANTINE_FILE, REFUSED, Record, write_quarantine
+from api.domain.repo_layout import AppFile, app_folder
 from api.errors import RepositoryUnavailable
 from api.history import History
 from api.intents import Intents
@@ -49,6 +48,14 @@ class Outcome:
     stands: bool = False  # it is on the shard branch before this look
     hold: Hold | None = None
     anew: bool = False  # only its manifests are written: by another renderer or runner image
+    quarantined: Record | None = None  # the cluster refused it: it stands as it was applied before
+
+    @property
+    def verb(self) -> str:
+        """What becomes of the app, for the subject of a commit."""
+        if self.quarantined:
+            return "quarantine"
+        return "withdraw" if self.removes else "rerender" if self.anew else "publish"
 
 
 class Verdicts:
@@ -88,10 +95,20 @@ class Verdicts:
             message = f"The id {app.ref.app_id} belongs to another tenant."
             hint = "Give the app an id of its own: the folder's name, and `id` in app.yaml."
             return Outcome(app.ref, hold=Hold((problem("app.yaml", "foreign_id", message, hint),)))
+        record = tips.quarantine.records.get(app.ref)
+        if record and record.intent == app.intent:
+            settings = await self._intents.file(app.intent)
+            return await self._gone_back(app, record, settings, _refusal(record))
         if await self._stands(app):
             return Outcome(app.ref)
+        return await self._judged(tips, app, record)
+
+    async def _judged(self, tips: Tips, app: Sides, record: Record | None) -> Outcome:
         newest = await self._checked(tips, app.ref, app.intent, tips.main)
-        older = () if newest.passed else await self._older(tips, app)
+        older = () if newest.passed else await self._older(tips, app, record)
+        if record and not any(checked.passed for checked in (newest, *older)):
+            _, held = decide(newest, older, None, app.tenant)
+            return await self._gone_back(app, record, newest.app, held)
         last = None if newest.passed else await self._renderer.last(app)
         target, hold = decide(newest, older, last, app.tenant)
         if target is None:
@@ -101,6 +118,23 @@ class Verdicts:
         except RenderError as error:
             unrendered = problem("app.yaml", "render", str(error), "Change the value it names.")
             return Outcome(app.ref, hold=Hold((unrendered,)))
+
+    async def _gone_back(
+        self, app: Sides, record: Record, settings: AppFile | None, hold: Hold | None
+    ) -> Outcome:
+        """As it was last applied, to the byte: what rendered it may be what is refused.
+
+        An app that shall not run is left out, as one that never was applied.
+        """
+        folder = branch_folder(app.ref)
+        runs = app.tenant.stops(app.ref.app_id) is None and (
+            settings is None or settings.state == "running"
+        )
+        before = await self._repo.entry(record.applied, folder) if record.applied and runs else None
+        edits: Mapping[str, Edit] | None = {folder: Same(before.id, "folder") if before else None}
+        if (before.id if before else None) == (app.stands.id if app.stands else None):
+            edits = None
+        return Outcome(app.ref, edits, hold=hold, quarantined=record)
 
     async def _stands(self, app: Sides) -> bool:
         if app.accepted is None or app.accepted.entries != app.intent or not app.intent.app:
@@ -123,10 +157,10 @@ class Verdicts:
         )
         return await self._check.verdict(ref, entries, folder, tips.platform)
 
-    async def _older(self, tips: Tips, app: Sides) -> Sequence[Checked]:
+    async def _older(self, tips: Tips, app: Sides, record: Record | None) -> Sequence[Checked]:
         """Intents since the last accepted one, newest first, down to the first that passes."""
         found: list[Checked] = []
-        seen = {app.intent}
+        seen = {app.intent, *([record.intent] if record else [])}
         path = app_folder(app.ref, len(tips.shard))
         for commit in [c.commit for c in await self._history.newest(app.ref, _MAX_OLDER)]:
             if not await self._repo.is_ancestor(commit, tips.main):
@@ -169,13 +203,15 @@ class Verdicts:
         """The shard is written anyway: drop the old code of an app whose new version is live."""
         if outcome.edits is not None or app is None or app.accepted is None or app.stands is None:
             return outcome
+        if outcome.quarantined:
+            return outcome
         if "serving" not in app.stands.children or not await self._renderer.is_live(app):
             return outcome
         return replace(outcome, edits=await self._as_it_stands(tips, app, settled=True))
 
     async def renewed(self, tips: Tips, outcome: Outcome, app: Sides | None) -> Outcome:
         """Rendered by today's renderer, unless it was or is written anyway."""
-        if outcome.edits is not None or app is None or app.stands is None:
+        if outcome.edits is not None or app is None or app.stands is None or outcome.quarantined:
             return outcome
         if await self._renderer.is_of_today(app.stands):
             return outcome
@@ -197,6 +233,17 @@ class Verdicts:
         return await self._renderer.folder(tips, app, target, settled=settled)
 
 
+def _refusal(record: Record) -> Hold:
+    hint = "Change what the message names and deploy again; until then the version before stays."
+    return Hold((problem("app.yaml", REFUSED, record.words, hint),))
+
+
 def entries_in(folder: Entry | None) -> Entries:
     """The entries of an app's folder on either branch."""
     return entries_of({name: entry.id for name, entry in folder.children.items()} if folder else {})
+
+
+def quarantine_edits(kept: Mapping[AppRef, Record], outcomes: Sequence[Outcome]) -> dict[str, Edit]:
+    """The branch's file of what is quarantined, where that changes: apps that are gone leave it."""
+    records = {outcome.ref: outcome.quarantined for outcome in outcomes if outcome.quarantined}
+    return {} if records == kept else {QUARANTINE_FILE: write_quarantine(records)}

@@ -1,6 +1,6 @@
 """What Prometheus reads at /metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
 class Metrics:
@@ -20,6 +20,12 @@ class Metrics:
             ["method", "route"],
             registry=self.registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+        )
+
+        self.alarms = Gauge(
+            "fastapi_platform_shards_not_applied",
+            "Shards that the cluster cannot apply, for a reason that an operator must look at.",
+            registry=self.registry,
         )
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from api.domain.failures import Failure, explain, explain_refusal, find_error, is_known
+from api.domain.quarantine import REFUSED
 from api.domain.rollout import Observation, Pod, StageName
 
 #: Reasons of a waiting pod that time does not cure.
@@ -149,9 +150,9 @@ def _committed(scene: Scene) -> Step:
     intent = scene.intent
     if intent.blocked and intent.wanted != "gone":
         return _failed(Failure("suspended", intent.blocked, "Ask an administrator to lift it."))
-    if intent.published:
-        return _done("Published.")
     hold = intent.hold
+    if intent.published or _is_refused(intent):
+        return _done("Published.")
     if hold and not hold.unknown:
         return _failed(Failure(hold.reason, hold.message, hold.hint, hold.path, hold.line))
     if words := hold.message if hold else intent.waiting:
@@ -165,6 +166,8 @@ def _fetched(scene: Scene) -> Step:
     reached, shard = scene.reached, scene.seen.shard
     if reached.fetched or reached.attempted or reached.applied or scene.carried:
         return _done()
+    if _is_refused(scene.intent):
+        return _done()
     if shard.suspended:
         return _active("An administrator has paused all deploys; this one goes on after that.")
     words = _short(shard.fetch_error or "")
@@ -177,11 +180,18 @@ def _fetched(scene: Scene) -> Step:
 
 
 def _applied(scene: Scene) -> Step:
-    reached, shard = scene.reached, scene.seen.shard
-    if reached.applied or scene.carried:
+    hold = scene.intent.hold
+    if hold and _is_refused(scene.intent):
+        return _failed(_refusal(hold.message, hold.hint))
+    if scene.reached.applied or scene.carried:
         return _done()
-    if shard.suspended:
+    if scene.seen.shard.suspended:
         return _active("An administrator has paused all deploys; this one goes on after that.")
+    return _being_applied(scene)
+
+
+def _being_applied(scene: Scene) -> Step:
+    reached, shard = scene.reached, scene.seen.shard
     if scene.seen.terminating:
         return _for_now(scene, _TERMINATING)
     if reached.attempted and shard.apply_error:  # of an attempt that contained this intent
@@ -203,12 +213,21 @@ def _refused(scene: Scene, words: str) -> Step:
     if _names(words, scene.intent.app_id):
         if _TERMINATING in words:
             return _for_now(scene, words)
-        refused = Failure("apply", f"The cluster refused the app: {words}", _WAIT)
-        return _failed(explain_refusal(words) or refused)
+        return _failed(_refusal(words, _WAIT))
     if scene.late:
         message = f"Held up by somebody else's app: {words}"
         return _failed(Failure("shard_held_up", message, _WAIT))
     return _active("Held up for a moment by somebody else's app.")
+
+
+def _refusal(words: str, hint: str) -> Failure:
+    refused = Failure(REFUSED, f"The cluster refused the app: {words}", hint)
+    return explain_refusal(words) or refused
+
+
+def _is_refused(intent: Intent) -> bool:
+    """Whether the cluster refused the intent after it was published, and it was taken back."""
+    return intent.hold is not None and intent.hold.reason == REFUSED
 
 
 def _names(words: str, app_id: str) -> bool:

@@ -15,7 +15,7 @@ from typing import Final
 
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.kustomize import Kustomize
-from api.domain.names import AppRef, is_id, shard_of
+from api.domain.names import AppRef, is_id, namespace_of, shard_of
 from api.domain.rollout import Shard
 from api.errors import InvalidRequest, PlatformError, Unavailable
 from api.local import tasks
@@ -117,10 +117,9 @@ class Reconciler:
     def shard(self, name: str) -> Shard:
         """How far a branch was followed: as far as every app of it, and what the first one met."""
         head = self._heads.get(name)
+        unlike = [ref for ref, f in self._folders.items() if f.error or f.done != f.commit]
         seen = [
-            self.seen_of(ref)
-            for ref in sorted(self._folders)
-            if shard_of(ref.user_id, len(name)) == name
+            self.seen_of(ref) for ref in sorted(unlike) if shard_of(ref.user_id, len(name)) == name
         ]
         behind = next((s for s in seen if s.attempted != head), None)
         if behind:
@@ -136,8 +135,8 @@ class Reconciler:
             return Shard(fetched=head, attempted=head, applied=head)
         if folder.done != folder.commit:
             return Shard(fetched=head, attempted=folder.attempted, applied=folder.applied)
-        # Named, as Flux names the object: whoever reads it knows that it is this app's own.
-        error = f"{ref.app_id}: {folder.error}"
+        # As Flux says it: whoever reads it knows that it is this app's own.
+        error = f"Deployment/{namespace_of(ref.user_id)}/{ref.app_id} dry-run failed {folder.error}"
         return Shard(fetched=head, attempted=head, applied=folder.applied, apply_error=error)
 
     def delay(self, ref: AppRef) -> str | None:
@@ -170,10 +169,11 @@ class Reconciler:
         now = datetime.now(UTC)
         folder = self._folders.get(ref)
         if folder is None:
+            app = self.apps[ref] = self._make_app(ref)
+            applied = app.record.commit if app.record and before is None else before
             self._folders[ref] = _Folder(
-                tree, commit, now, urgent=before is not None, attempted=before, applied=before
+                tree, commit, now, urgent=before is not None, attempted=before, applied=applied
             )
-            self.apps[ref] = self._make_app(ref)
             return
         if folder.done == folder.commit:
             folder.attempted = before
@@ -189,7 +189,7 @@ class Reconciler:
 
     def _ended(self, ref: AppRef, folder: _Folder, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()):
-            folder.error = f"The embedded cluster failed: {error!r}"
+            folder.error = f"(InternalError): The embedded cluster failed: {error!r}"
             folder.done = folder.commit  # not again before the folder changes
             self._changed(ref)
 
@@ -201,7 +201,7 @@ class Reconciler:
             try:
                 await self._do(ref, folder, commit)
             except (InvalidRequest, NotUnderstood) as error:
-                folder.error = str(error)
+                folder.error = f"(Invalid): {error}"
             except Unavailable as error:
                 _LOG.warning("%s cannot be applied yet: %s", ref, error.message)
                 folder.delay = error.message

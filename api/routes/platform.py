@@ -23,7 +23,7 @@ class Health(BaseModel):
 
 
 class PartHealth(BaseModel):
-    """Whether one part can be used, and if not, why."""
+    """Whether one part can be used, and if not, why; what is amiss with a part that can."""
 
     ok: bool
     message: str
@@ -75,9 +75,9 @@ async def meta(platform: CurrentPlatform) -> Meta:
 async def _health(check: Check) -> PartHealth:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
-            await check()
+            said = await check()
     except TimeoutError:
         return PartHealth(ok=False, message=f"no answer within {CHECK_SECONDS:g} s")
     except PlatformError as error:
         return PartHealth(ok=False, message=error.message)
-    return PartHealth(ok=True, message="")
+    return PartHealth(ok=True, message=said or "")

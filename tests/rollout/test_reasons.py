@@ -59,7 +59,7 @@ FAILURES = {
         Reached(fetched=True, attempted=True),
         3,
         "applied",
-        "apply",
+        "refused",
     ),
     "held up by somebody": (
         INTENT,
