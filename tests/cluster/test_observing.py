@@ -22,8 +22,10 @@ from api.errors import ClusterUnavailable
 from api.settings import Settings
 from tests.cluster.learners import Learner
 from tests.cluster.plane.cluster import Cluster
+from tests.cluster.tenants import APPS_HOST, UNFETCHABLE_IMAGE
 from tests.remote.git_server import bare
 
+pytestmark = pytest.mark.usefixtures("policies")
 HELLO = """\
 from fastapi import FastAPI
 
@@ -96,7 +98,7 @@ async def watched(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Watched]:
     settings = Settings(
         mode="cluster",
         secret_key="k" * 32,
-        base_domain="platform.example.org",
+        base_domain=APPS_HOST.replace("apps", "platform"),
         runner_image=cluster.runner_image,
         router_url=cluster.apps_url,
         flux_receiver_url=cluster.receiver_url,
@@ -113,7 +115,7 @@ async def watched(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Watched]:
 
 @pytest.fixture
 def learner(cluster: Cluster) -> Iterator[Learner]:
-    made = Learner.on(cluster, "apps.example.org")
+    made = Learner.on(cluster, APPS_HOST)
     yield made
     made.leave()
 
@@ -121,7 +123,7 @@ def learner(cluster: Cluster) -> Iterator[Learner]:
 @pytest.fixture
 async def visitor(cluster: Cluster) -> AsyncIterator[httpx2.AsyncClient]:
     """Somebody else, who asks the router."""
-    headers = {"host": "apps.example.org"}
+    headers = {"host": APPS_HOST}
     async with httpx2.AsyncClient(base_url=cluster.apps_url, headers=headers) as made:
         yield made
 
@@ -162,7 +164,7 @@ async def test_too_much_memory_is_told_as_such(watched, learner):
 
 
 async def test_an_image_that_cannot_be_fetched_is_told_as_such(watched, learner):
-    intent = await learner.apply(HELLO % "one", image="localhost:1/none:1")
+    intent = await learner.apply(HELLO % "one", image=UNFETCHABLE_IMAGE)
     await watched.until(learner, lambda seen: "image" in told(learner, intent, seen).message)
     shown = await watched.until_failed(learner, intent)
     assert (shown.error.stage, shown.error.reason) == ("starting", "image")
