@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 TOOLS: Final = Path(__file__).with_name("tools")
-_LAUNCHER: Final = Path(__file__).resolve().parents[2] / "api/local/die_with_parent.py"
+LAUNCHER: Final = Path(__file__).resolve().parents[2] / "api/local/die_with_parent.py"
 _GO: Final = (1, 26)  # what the go.mod files ask for
 _FLAGS: Final = ("-trimpath", "-mod=readonly", "-buildvcs=false")
 _STRIPPED: Final = "-s -w"
@@ -187,7 +187,7 @@ def _build(program: Program, path: Path, count: str) -> None:
     unfinished = path.with_name(f".{program.name}.unfinished")
     log = path.with_name(f"{program.name}.log")
     command = [
-        *(sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())),  # it ends with us
+        *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())),  # it ends with us
         *(
             shutil.which("nice") or "/usr/bin/nice",
             "-n",

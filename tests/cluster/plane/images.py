@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from typing import Final
 
 import pip
 
-from tests.cluster.build import cache_folder, programs
+from tests.cluster.build import LAUNCHER, cache_folder, programs
 from tests.cluster.plane import archive, dockerfile
 from tests.cluster.plane.components import run
 from tests.cluster.plane.node import PAUSE
@@ -124,9 +125,8 @@ class _Build:
             f"Installing Debian {suite} with {python} for the runner's image (a minute) …",
             flush=True,
         )
-        # In mounts of its own: whatever it mounts is gone with it, also when it is killed.
         run(
-            *("unshare", "--mount", "debootstrap", "--variant=minbase"),
+            *(*_apart(), "debootstrap", "--variant=minbase"),
             *(f"--include={','.join([python, *_PACKAGES])}", suite, root, _MIRROR),
             seconds=_DEBOOTSTRAP_SECONDS,
         )
@@ -170,6 +170,12 @@ class _Build:
         return taken
 
 
+def _apart() -> list[str]:
+    """Runs a program in mounts and processes of its own, which are gone with it, and it with us."""
+    tied = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())]
+    return [*tied, "/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child"]
+
+
 def _in_root(root: Path, workdir: str, command: str) -> None:
     """Run a command of the Dockerfile in the root, with this machine's pip, names and proxies."""
     lent = root / "opt/lent/pip"
@@ -182,7 +188,8 @@ def _in_root(root: Path, workdir: str, command: str) -> None:
     script = "".join(f'mount --bind "{source}" "{target}" && ' for source, target in binds.items())
     script += 'exec chroot "$0" /bin/sh -c "cd $1 && $2"'
     run(
-        *("unshare", "--mount", "/bin/sh", "-c", script, root, workdir, command),
+        *_apart(),
+        *("/bin/sh", "-c", script, str(root), workdir, command),
         environment={"PATH": _PATH, "PYTHONPATH": "/opt/lent", "HOME": "/tmp"},  # noqa: S108
         seconds=_STEP_SECONDS,
     )

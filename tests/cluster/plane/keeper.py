@@ -13,17 +13,16 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 import psutil
 
+from tests.cluster.build import LAUNCHER
 from tests.cluster.plane.cluster import RECORD
 from tests.cluster.plane.slot import PlaneFailed, Slot, taken
 
 READY: Final = "READY"
 KEEPER: Final = "keeper.pid"  # in the plane's folder: whom to tell to end
-_LAUNCHER: Final = Path(__file__).resolve().parents[3] / "api/local/die_with_parent.py"
 _UP_SECONDS: Final = 180.0
 _END_SECONDS: Final = 20.0
 _POLL: Final = 0.1
@@ -67,7 +66,7 @@ def _confined(slot: Slot) -> Iterator["subprocess.Popen[bytes]"]:
     """The plane in namespaces that end with this process, and are ended with this context."""
     process = subprocess.Popen(
         [
-            *(sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid())),
+            *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())),
             *("/usr/bin/unshare", "--pid", "--fork", "--mount", "--mount-proc", "--kill-child"),
             *(sys.executable, "-m", "tests.cluster.plane.private"),
             *(str(slot.number), sys.argv[1]),
