@@ -22,8 +22,11 @@ _LOG: Final = logging.getLogger(__name__)
 _PROBE: Final = {"fastapi-platform-probe": "1"}
 _NO_CONTENT: Final = 204
 _AT_ONCE: Final = 8
-_SECONDS: Final = 5.0
-_FIRST_DELAY: Final = 0.02
+#: Longer than the runner ever takes: what hangs is a connection to a pod that is gone.
+_SECONDS: Final = 1.0
+#: A rollout ends within seconds, so it is asked often at first; seconds.
+_FIRST_DELAY: Final = 0.05
+_OFTEN_SECONDS: Final = 10.0
 _LONGEST_DELAY: Final = 2.0
 #: For so long an app is asked after somebody last wanted to know; followers look every second.
 _WANTED_SECONDS: Final = 10.0
@@ -79,10 +82,10 @@ class RouteChecks:
         self.answered.pop(ref, None)
 
     async def _ask(self, ref: AppRef) -> None:
-        delay, in_a_row, asked_for = _FIRST_DELAY, 0, ""
-        while time.monotonic() - (wanted := self._wanted[ref]).at < _WANTED_SECONDS:
+        delay, in_a_row, asked_for, begun = _FIRST_DELAY, 0, "", 0.0
+        while (now := time.monotonic()) - (wanted := self._wanted[ref]).at < _WANTED_SECONDS:
             if wanted.intent != asked_for:
-                delay, in_a_row, asked_for = _FIRST_DELAY, 0, wanted.intent
+                delay, in_a_row, asked_for, begun = _FIRST_DELAY, 0, wanted.intent, now
             async with self._turns:
                 found = await self._intent_at(ref)
             if found == self._wanted[ref].intent == asked_for:
@@ -94,7 +97,8 @@ class RouteChecks:
                 continue
             in_a_row = 0
             await asyncio.sleep(delay * random.uniform(0.8, 1.2))  # noqa: S311  (no secret)
-            delay = min(delay * 1.5, _LONGEST_DELAY)
+            if now - begun > _OFTEN_SECONDS:
+                delay = min(delay * 1.5, _LONGEST_DELAY)
 
     def _ended(self, ref: AppRef, task: "asyncio.Task[None]") -> None:
         self._tasks.pop(ref, None)

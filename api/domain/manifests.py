@@ -25,7 +25,7 @@ from api.domain.repo_layout import AppFile, Ceilings, TenantFile, is_plain_path
 from api.domain.yaml_text import UnsafeText, compose_all, quote, quoted_scalars, text_at
 
 #: Grows with every change of what is rendered; a publish is never made by an older renderer.
-RENDERER_VERSION: Final = 2
+RENDERER_VERSION: Final = 3
 
 #: The templates of this source tree.
 TEMPLATES: Final = Path(__file__).parents[2] / "templates"

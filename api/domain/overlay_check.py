@@ -140,12 +140,12 @@ def _mentions(
     if not isinstance(document, dict):
         raise _Refused(name, f"{where} is neither an object nor a list of operations.")
     kind = target or document.get("kind")
-    if target is None and kind not in _ALWAYS_THERE:
+    if not isinstance(kind, str) or (target is None and kind not in _ALWAYS_THERE):
         kinds = ", ".join(sorted(_ALWAYS_THERE))
         raise _Refused(name, f"{where} names no kind of this app ({kinds}); or give it a target.")
     for key, value in document.items():
         if key not in ("apiVersion", "kind"):
-            yield from ((str(kind), path) for path in _leaves(value, (key,)))
+            yield from ((kind, path) for path in _leaves(value, (key,)))
 
 
 def _operation_path(operation: Any, name: str, where: str) -> tuple[str, ...]:
