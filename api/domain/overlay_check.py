@@ -152,7 +152,7 @@ def _operation_path(operation: Any, name: str, where: str) -> tuple[str, ...]:
     if (
         not isinstance(operation, dict)
         or operation.keys() - {"op", "path", "value"}
-        or operation.get("op") not in _OPERATIONS
+        or str(operation.get("op")) not in _OPERATIONS  # it may be a list
         or not isinstance(operation.get("path"), str)
         or not operation["path"].startswith("/")
     ):
