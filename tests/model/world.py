@@ -166,6 +166,12 @@ class World:
         """Whether main lacks what the shard was published from."""
         return not self._known(self.shards[shard].source, self.head)
 
+    def nothing_differs(self, shard: str) -> bool:
+        """Whether main says of a shard what it said when it was published."""
+        folders = [f"{at}:apps/{shard}" for at in (self.shards[shard].source, self.head)]
+        then, now = self.repository.git("rev-parse", *folders)
+        return then == now
+
     def _require_brake(self, shard: str, before: Published, after: Published) -> None:
         assert after.source
         gone = {ref for ref in before.apps if ref not in after.apps}
