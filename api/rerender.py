@@ -16,6 +16,7 @@ from api.domain.commit_message import trailers
 from api.domain.health import is_ready, why_not_ready
 from api.domain.made_with import MadeWith, made_with
 from api.domain.names import AppRef, is_id
+from api.domain.quarantine import QUARANTINE_FILE, newly_refused, read_quarantine
 from api.domain.repo_layout import is_shard_branch, shard_branch
 from api.domain.rollout import Observation
 from api.errors import InvalidRequest, RepositoryUnavailable
@@ -149,11 +150,14 @@ class Rerender:
     async def _wave(self, shards: Sequence[str], seconds: float) -> list[Rendered]:
         await self._upstream.refresh()  # people's deploys came first
         before = {shard: await self._ready(shard) for shard in shards}
-        stale = {shard: await self._stale_in(shard, await self._tip(shard)) for shard in shards}
+        stood = {shard: await self._tip(shard) for shard in shards}
+        stale = {shard: await self._stale_in(shard, tip) for shard, tip in stood.items()}
         self._publisher.anew = shards
         await asyncio.gather(*(self._writer.publish(shard) for shard in shards))
         tips = {shard: await self._tip(shard) for shard in shards}
         worse = await self._watch(before, tips, seconds)
+        for shard, tip in stood.items():
+            worse |= await self._taken_back(shard, tip)
         return [
             await self._told(shard, stale[shard], tips[shard], before[shard], worse)
             for shard in shards
@@ -169,7 +173,8 @@ class Rerender:
     ) -> Rendered:
         left = {app.ref for app in await self._stale_in(shard, tip)}
         apps = [app.ref for app in stale if app.ref not in left]
-        broken = [Worse(ref, worse[ref]) for ref in sorted(before) if ref in worse]
+        mine = {*before, *(app.ref for app in stale)}
+        broken = [Worse(ref, worse[ref]) for ref in sorted(mine) if ref in worse]
         reasons = [self._publisher.waiting(shard) or ""]
         holds = self._publisher.holds(shard)
         reasons += [
@@ -213,6 +218,15 @@ class Rerender:
             if (since and now - since >= _STEADY) or refused or now > deadline:
                 return await self._ours(worse, shards, tips)
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _taken_back(self, shard: str, before: str) -> dict[AppRef, str]:
+        """What the platform beside took back meanwhile, since the cluster refuses it; and why."""
+        files = [
+            read_quarantine(await self._repo.read(tip, QUARANTINE_FILE))
+            for tip in (before, await self._tip(shard))
+        ]
+        new = newly_refused(*files)
+        return {ref: f"the cluster refuses it: {files[1][ref].words}" for ref in new}
 
     async def _contains(self, revision: str | None, commit: str) -> bool:
         return revision is not None and await self._repo.is_ancestor(commit, revision)

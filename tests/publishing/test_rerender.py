@@ -19,6 +19,7 @@ from api.domain.repo_layout import dump
 from api.domain.rollout import Observation, Pod, Shard, Workload
 from api.errors import InvalidRequest
 from api.recomposition import Recomposition
+from api.refusals import Refusals
 from api.rerender import Pace, Rendered, Rerender
 from tests.publishing.stack import FORBIDDEN, HELLO, Stack, account, folder
 
@@ -287,6 +288,36 @@ async def test_a_cluster_that_refuses_the_shard_stops_it_at_once(stack, release,
     [result] = await release.run(refuses, Pace(4, 600))
     assert result.state == "worse"
     assert result.worse[0].message == "the cluster refuses it: Deployment/x denied"
+
+
+async def test_what_the_platform_beside_takes_back_stops_it_too(stack, release, health):
+    app = await stack.deploy(BOB)
+    await stack.deploy(ADA)
+    before = await stack.tip(app.ref)
+    release.update(image=NEW_IMAGE)
+    observe = health.observe
+
+    class Flux:
+        async def shard(self, name: str) -> Shard:
+            tip = await stack.repo.head(f"flux/{name}")
+            words = f"Deployment/user-ubob/{app.ref.app_id} dry-run failed (Invalid): no"
+            text = (await stack.published(app.ref))["kustomization.yaml"]
+            refused = name == shard_of("ubob", 2) and NEW_IMAGE.encode() in text
+            return Shard(tip, tip, before, apply_error=words if refused else None)
+
+    async def beside(refs):
+        seen = await observe(refs)
+        await Refusals(stack.repo, Flux(), stack.publisher, stack.writer).look()
+        return seen
+
+    opened = release.rerender(beside)
+    order = [shard_of("ubob", 2), shard_of("uada", 2)]
+    [result] = await opened.run(order, Pace(1, 5), lambda _: None)
+    assert result.state == "worse"
+    assert [worse.ref for worse in result.worse] == [app.ref]
+    assert "the cluster refuses it: Deployment/" in result.worse[0].message
+    assert await made(stack, app.ref) == MadeWith(NOW, IMAGE), "as it was applied, to the byte"
+    assert (await release.verify()).findings == []
 
 
 async def test_an_app_that_its_owner_broke_meanwhile_stops_nothing(stack, release, health):
