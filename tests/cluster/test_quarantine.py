@@ -119,7 +119,7 @@ def test_what_is_refused_goes_back_its_shard_moves_on_and_its_owner_is_told_why(
         learner.live(each["app_id"], seconds=LIVE_SECONDS)
     # What the rule quotes shall blame somebody else, and pass for something that time cures.
     blame = f"Deployment/user-{learner.user_id}/{other['app_id']} dry-run failed (Invalid): x"
-    hostile = f"{blame}\n{blame} because it is being terminated"
+    hostile = f"{blame}, {blame} because it is being terminated"
     body = {"files": marked("bad"), "env": {"REFUSED": hostile}}
     refused = learner.ok("PUT", f"/api/apps/{app['app_id']}", json=body)
     told(learner, app, refused["commit"])
