@@ -231,6 +231,18 @@ async def test_readiness_names_what_is_broken(platform: Application):
     assert ready.json()["repository"] == {"ok": True, "message": ""}
 
 
+async def test_what_an_operator_must_know_is_shown_and_takes_nothing_away(platform: Application):
+    async def alarmed() -> str:
+        return "shard 5e: no matches for kind IngressRoute"
+
+    platform.app.state.platform.checks["applying"] = alarmed
+    async with platform.client() as client:
+        answer = await client.get("/readyz")
+    assert answer.status_code == 200
+    shown = {"ok": True, "message": "shard 5e: no matches for kind IngressRoute"}
+    assert answer.json()["applying"] == shown
+
+
 # Request ids and the log --------------------------------------------------------------------
 
 

@@ -202,5 +202,6 @@ def test_figures_count_by_route_and_never_by_what_people_invent(product: Product
     text = client.get("/metrics").text
     assert 'fastapi_platform_http_requests_total{method="GET",route="/readyz",status="200"}' in text
     assert 'route="unmatched",status="404"' in text
+    assert "fastapi_platform_shards_not_applied 0.0" in text
     assert 'method="OTHER"' in text
     assert "invented" not in text
