@@ -17,6 +17,7 @@ from api.clients.commit_index import AppCommit
 from api.clients.git_publications import Wanted, first_publication
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.store import Store
+from api.domain import publication
 from api.domain.manifests import intent_digest
 from api.domain.names import AppRef, app_path, shard_of
 from api.domain.progress import (
@@ -30,6 +31,7 @@ from api.domain.progress import (
     run_status,
 )
 from api.domain.publication import Entries, entries_of
+from api.domain.quarantine import REFUSED
 from api.domain.repo_layout import AppFile, PlatformFile, TenantFile, shard_branch
 from api.domain.rollout import Observation
 from api.domain.sightings import Sightings
@@ -219,7 +221,8 @@ class Rollouts:
         intent = await self._dated(newest)
         hold = self._publisher.holds(newest.shard).get(newest.ref)
         # A newer intent than the publisher has looked at is not held: it waits to be published.
-        if hold and hold.entries in (None, newest.entries):
+        ours = hold is not None and hold.entries in (None, newest.entries)
+        if hold and ours and not await self._is_tried_again(newest, hold):
             first = hold.first
             line = first.line if first.path not in ("app.yaml", "tenant.yaml") else None
             refusal = Hold(first.code, first.message, first.hint, first.path, line, hold.unknown)
@@ -236,6 +239,13 @@ class Rollouts:
             wanted="running" if file is None or file.state == "running" else "stopped",
             blocked=f"Stopped by {block.by}: {block.reason}" if block else None,
         )
+
+    async def _is_tried_again(self, newest: _Newest, hold: publication.Hold) -> bool:
+        """Whether what the cluster refused stands on the branch again, at an operator's word."""
+        if hold.first.code != REFUSED:
+            return False
+        tip = await self._repo.head(shard_branch(newest.shard))
+        return tip is not None and await self._entries_at(newest.ref, tip) == newest.entries
 
     async def _dated(self, newest: _Newest) -> Intent:
         """The intent and its publication, with the times from which deadlines count."""

@@ -134,6 +134,10 @@ class Verdicts:
         edits: Mapping[str, Edit] | None = {folder: Same(before.id, "folder") if before else None}
         if (before.id if before else None) == (app.stands.id if app.stands else None):
             edits = None
+        if before and record.applied:
+            names = await self._repo.children(record.applied, folder)
+            if entries_in(Entry("", "folder", names)) == record.intent == app.intent:
+                hold = None  # it is what people want; what it was rendered with was refused
         return Outcome(app.ref, edits, hold=hold, quarantined=record)
 
     async def _stands(self, app: Sides) -> bool:
@@ -211,7 +215,9 @@ class Verdicts:
 
     async def renewed(self, tips: Tips, outcome: Outcome, app: Sides | None) -> Outcome:
         """Rendered by today's renderer, unless it was or is written anyway."""
-        if outcome.edits is not None or app is None or app.stands is None or outcome.quarantined:
+        if outcome.edits is not None or app is None or app.stands is None:
+            return outcome
+        if outcome.quarantined and outcome.hold:
             return outcome
         if await self._renderer.is_of_today(app.stands):
             return outcome
@@ -220,7 +226,7 @@ class Verdicts:
         except RenderError as error:
             unrendered = problem("app.yaml", "render", str(error), "Change the value it names.")
             return replace(outcome, hold=outcome.hold or Hold((unrendered,), entries=app.intent))
-        return replace(outcome, edits=edits, anew=edits is not None)
+        return replace(outcome, edits=edits, anew=edits is not None, quarantined=None)
 
     async def _as_it_stands(
         self, tips: Tips, app: Sides, *, settled: bool

@@ -134,12 +134,6 @@ _SET_UP: Final = _REASONS["CreateContainerError"]
 _REASONS.update(dict.fromkeys(("RunContainerError", "StartError", "ContainerCannotRun"), _SET_UP))
 #: What the API server's or Flux' words hold when they refuse something: reason, message, hint.
 _REFUSALS: Final = {
-    "exceeded quota": _REASONS["FailedCreate"],
-    "being terminated": (
-        "namespace_terminating",
-        "Your space in the cluster is still being removed after a deletion.",
-        "It is tried again by itself once that is over; if it goes on, tell an administrator.",
-    ),
     "ValidatingAdmissionPolicy": (
         "admission",
         "The cluster does not allow what the app asks for",
@@ -159,6 +153,13 @@ _REFUSALS: Final = {
         "build",
         "The app's manifests cannot be built",
         "Look at the overlay for what the message names; without one, tell an administrator.",
+    ),
+    # Last: what a rule quotes of a learner may look like one of these.
+    "exceeded quota": _REASONS["FailedCreate"],
+    "being terminated": (
+        "namespace_terminating",
+        "Your space in the cluster is still being removed after a deletion.",
+        "It is tried again by itself once that is over; if it goes on, tell an administrator.",
     ),
 }
 _CRASHED: Final = (

@@ -153,7 +153,7 @@ def write_quarantine(records: Mapping[AppRef, Record]) -> bytes | None:
 
 def shown_words(words: str) -> str:
     """The cluster's words as they are kept and shown: one line, bounded, without control."""
-    return plain_line(words)[:_MAX_WORDS]
+    return plain_line(" ".join(words.split()))[:_MAX_WORDS]
 
 
 def _is_object_of(app_id: str, kind: str, name: str) -> bool:

@@ -15,6 +15,7 @@ from api.domain.drafts import AppDraft
 from api.domain.made_with import MadeWith
 from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef, shard_of
+from api.domain.quarantine import QUARANTINE_FILE
 from api.domain.repo_layout import dump
 from api.domain.rollout import Observation, Pod, Shard, Workload
 from api.errors import InvalidRequest
@@ -317,6 +318,11 @@ async def test_what_the_platform_beside_takes_back_stops_it_too(stack, release, 
     assert [worse.ref for worse in result.worse] == [app.ref]
     assert "the cluster refuses it: Deployment/" in result.worse[0].message
     assert await made(stack, app.ref) == MadeWith(NOW, IMAGE), "as it was applied, to the byte"
+    assert stack.hold(app.ref) is None, "it is no fault of its owner's"
+    release.update(renderer=NOW + 1, image=IMAGE)
+    assert [done.state for done in await release.run()] == ["done", "done"]
+    assert await made(stack, app.ref) == MadeWith(NOW + 1, IMAGE)
+    assert await stack.repo.read(await stack.tip(app.ref), QUARANTINE_FILE) is None
     assert (await release.verify()).findings == []
 
 
