@@ -4,6 +4,7 @@ A thread of its own with plain sockets, so that the learner's routes, their erro
 event loop change nothing about the answer, and so that nothing heavy is imported for it.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -20,6 +21,11 @@ SILENT_SECONDS = 10.0
 #: A loop silent for this long will not come back: /live says so, and a restart helps.
 STUCK_SECONDS = 60.0
 REQUEST_SECONDS = 1.0  # a prober has its request in the first packet
+#: Whoever asks /ready before the app serves is answered when it does, or after this long: kubelets
+#: ask once a second and wait for one, so that half a second of every start would be lost.
+HOLD_SECONDS = 0.8
+LOOK_MILLISECONDS = 20
+MOST_HELD = 16
 
 
 @dataclass
@@ -28,11 +34,18 @@ class Health:
 
     intent: str
     serving: bool = False  # startup is done and the process was not asked to stop
+    served: bool = False  # it was serving once
     answered: float | None = None  # time.monotonic() when the event loop last ran; None before
 
     def silent(self) -> float:
         """Seconds since the event loop last ran; 0 before it started."""
         return time.monotonic() - self.answered if self.answered is not None else 0.0
+
+    def waits(self) -> bool:
+        """Whether the app is still starting, so that a better answer may come in a moment."""
+        if self.serving:
+            self.served = True
+        return not self.served
 
     def answer(self, path: str) -> tuple[int, dict[str, object]]:
         """Status and JSON body of one probe."""
@@ -49,7 +62,10 @@ def start_probes(listener: socket.socket, health: Health, parent_fd: int | None)
     """Answer probes for as long as the process lives; ask it to stop when `parent_fd` closes."""
     poll = select.poll()
     poll.register(listener, select.POLLIN)
-    actions: dict[int, Callable[[], None]] = {listener.fileno(): lambda: _accept(listener, health)}
+    held: list[Held] = []
+    actions: dict[int, Callable[[], None]] = {
+        listener.fileno(): lambda: _accept(listener, health, held)
+    }
     if parent_fd is not None:
         os.set_inheritable(parent_fd, False)
         poll.register(parent_fd, select.POLLIN)
@@ -57,32 +73,52 @@ def start_probes(listener: socket.socket, health: Health, parent_fd: int | None)
 
     def serve() -> None:
         while True:
-            for descriptor, _ in poll.poll():
+            for descriptor, _ in poll.poll(LOOK_MILLISECONDS if held else None):
                 actions[descriptor]()
+            held[:] = [one for one in held if not one.answered(health)]
 
     threading.Thread(target=serve, name="fastapi-platform-probes", daemon=True).start()
 
 
-def _accept(listener: socket.socket, health: Health) -> None:
+@dataclass(frozen=True)
+class Held:
+    """A question about readiness that came before there was a good answer."""
+
+    connection: socket.socket
+    since: float  # time.monotonic()
+
+    def answered(self, health: Health) -> bool:
+        """Whether it was time to answer, and that was tried."""
+        if health.waits() and time.monotonic() - self.since < HOLD_SECONDS:
+            return False
+        _answer(self.connection, "/ready", health)
+        return True
+
+
+def _accept(listener: socket.socket, health: Health, held: list[Held]) -> None:
     try:
         connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(REQUEST_SECONDS)
-            connection.sendall(_response(connection.recv(4096), health))
+        connection.settimeout(REQUEST_SECONDS)
+        words = connection.recv(4096).split(b"\r\n", 1)[0].decode("latin-1").split(" ")
     except OSError:
         return  # the prober went away or sent nothing: it learns nothing, the next one does
+    path = words[1].partition("?")[0] if len(words) > 1 else ""
+    if path == "/ready" and health.waits() and len(held) < MOST_HELD:
+        held.append(Held(connection, time.monotonic()))
+    else:
+        _answer(connection, path, health)
 
 
-def _response(request: bytes, health: Health) -> bytes:
-    words = request.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-    status, body = health.answer(words[1].partition("?")[0] if len(words) > 1 else "")
+def _answer(connection: socket.socket, path: str, health: Health) -> None:
+    status, body = health.answer(path)
     reason = {200: "OK", 404: "Not Found", 503: "Service Unavailable"}[status]
     content = json.dumps(body).encode()
     head = (
         f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n"
         f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
     )
-    return head.encode() + content
+    with connection, contextlib.suppress(OSError):  # the prober went away
+        connection.sendall(head.encode() + content)
 
 
 def _watch(parent_fd: int, poll: select.poll) -> None:

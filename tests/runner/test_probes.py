@@ -79,6 +79,32 @@ def test_app_is_alive_but_not_ready_before_its_startup_is_done(start: Start, cod
     assert running.get("/health").status_code == 200
 
 
+def test_a_question_during_the_start_is_answered_by_that_start(start: Start) -> None:
+    running = start(WAITING_STARTUP)
+    eventually(lambda: probe_answers(running))
+    answers: list[int] = []
+
+    def ask() -> None:
+        while 200 not in answers and len(answers) < 100:
+            answers.append(running.probe("/ready").status_code)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    eventually(lambda: running.probe("/live").status_code == 200)  # it is not held up by the other
+    (running.folder / "work" / "go").touch()
+    asking.join()
+    assert answers[-1] == 200
+    assert len(answers) < 100, "each question before that waited"
+
+
+def test_a_question_at_the_end_is_answered_at_once() -> None:
+    health = Health("i", serving=True, answered=time.monotonic())
+    assert not health.waits()
+    health.serving = False
+    assert not health.waits()
+    assert health.answer("/ready")[0] == 503
+
+
 def test_blocked_event_loop_does_not_kill_the_app(start: Start) -> None:
     running = start(BLOCKING).wait_until_ready()
     blocking = threading.Thread(target=running.get, args=("/block",))
