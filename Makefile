@@ -11,10 +11,10 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13 
 BIN := .venv/bin
 FRONTEND := $(shell find frontend -name node_modules -prune -o -name dist -prune -o -type f -print)
 
-.PHONY: help run dev dev-api dev-frontend test test-cluster lint format bench clean setup setup-dev
+.PHONY: help run dev dev-api dev-frontend test test-cluster lint format bench bench-cluster clean setup setup-dev
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup ## Set up everything and serve the platform on this machine
 	@exec $(BIN)/python -m api serve
@@ -54,6 +54,11 @@ BENCH ?= deploy runner source_check
 bench: setup-dev ## Print the benchmark tables; fails if a limit is broken
 	@status=0; for bench in $(BENCH); do \
 		echo; echo "# $$bench"; $(BIN)/python -m "bench.$$bench" || status=1; done; exit $$status
+
+# Half an hour on two quiet cores. Parts, or few of everything: BENCH_CLUSTER="--only peer --small"
+bench-cluster: setup-dev ## Time deploys on a real control plane, which it starts; fails if a limit is broken
+	$(BIN)/python -m tests.cluster.plane prepare
+	$(BIN)/python -m bench.cluster $(BENCH_CLUSTER)
 
 clean: ## Remove what the targets above made; keeps .platform, the data
 	rm -rf .venv runner/.venv frontend/node_modules frontend/dist test-results

@@ -1,0 +1,173 @@
+"""One deploy on a cluster, timed stage by stage, and the CPU seconds that its parts spend."""
+
+import contextlib
+import json
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+import psutil
+
+from bench.deploy import says
+from tests.cluster.platform import APPS_HOST, Installed
+from tests.product import ENDED, Person
+
+#: A deploy that does not answer for so long never will, as far as a learner cares.
+GIVE_UP_SECONDS: Final = 120.0
+_VISIT_SECONDS: Final = 0.03  # between two visits
+_STAGES: Final = {"fetched": "fetched", "applied": "applied", "starting": "ready", "live": "told"}
+PROGRAMS: Final = (
+    *("kube-apiserver", "etcd", "source-controller", "kustomize-controller"),
+    *("notification-controller", "kube-controller-manager", "kubelet", "containerd", "traefik"),
+)
+Send = Callable[[], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds from the request until each of these; infinite for what never came.
+
+    All but `committed` (the API's answer) and `answered` are when the app's events told of it.
+    """
+
+    committed: float
+    fetched: float = math.inf
+    applied: float = math.inf
+    ready: float = math.inf
+    answered: float = math.inf  # the first 200 with the new version's marker, through the router
+    told: float = math.inf  # `live`
+
+
+COLUMNS: Final = tuple(field.name for field in fields(Timing))
+
+
+class Visitor:
+    """A stranger who asks for one app through the router until it says a word."""
+
+    def __init__(self, apps_url: str) -> None:
+        self._url = apps_url
+
+    def until(self, path: str, word: str, since: float, pause: float = _VISIT_SECONDS) -> float:
+        """Seconds since `since` (of the performance counter) at the first such answer."""
+        headers = {"Host": APPS_HOST}
+        with httpx2.Client(base_url=self._url, headers=headers, timeout=5, trust_env=False) as http:
+            while (took := time.perf_counter() - since) < GIVE_UP_SECONDS:
+                with contextlib.suppress(httpx2.TransportError, ValueError):
+                    answer = http.get(path)
+                    if answer.is_success and answer.json() == {"word": word}:
+                        return time.perf_counter() - since
+                time.sleep(min(pause, GIVE_UP_SECONDS - took))
+        return math.inf
+
+
+def deploy(platform: Installed, person: Person, word: str, send: Send) -> Timing:
+    """Send a deploy of an app that says a word, and see it through."""
+    since = time.perf_counter()
+    app = send()
+    committed = time.perf_counter() - since
+    told: dict[str, float] = {}
+    follower = threading.Thread(target=_follow, args=(person, app["app_id"], since, told))
+    follower.start()
+    answered = Visitor(platform.cluster.apps_url).until(urlsplit(app["url"]).path, word, since)
+    follower.join(GIVE_UP_SECONDS)
+    return Timing(committed, answered=answered, **told)
+
+
+def update(platform: Installed, person: Person, app_id: str, word: str) -> Timing:
+    """Deploy another version of an app."""
+    body = {"files": {"user_code.py": says(word)}}
+    return deploy(
+        platform, person, word, lambda: dict(person.ok("PUT", f"/api/apps/{app_id}", json=body))
+    )
+
+
+def create(platform: Installed, person: Person, word: str) -> Timing:
+    """Deploy a new app."""
+    return deploy(platform, person, word, lambda: person.create(word, {"user_code.py": says(word)}))
+
+
+def _follow(person: Person, app_id: str, since: float, told: dict[str, float]) -> None:
+    """Note when each stage is told as done; until the deploy ended, or it is given up."""
+    headers = {"Authorization": f"Bearer {person.token}"}
+    with (
+        contextlib.suppress(httpx2.TransportError),  # what was not told stays infinite
+        httpx2.Client(base_url=person.http.base_url, timeout=30, trust_env=False) as http,
+        http.stream("GET", f"/api/apps/{app_id}/events", headers=headers) as events,
+    ):
+        for line in events.iter_lines():
+            took = time.perf_counter() - since
+            if took > GIVE_UP_SECONDS:
+                return
+            if not line.startswith("data:"):
+                continue
+            progress = json.loads(line.removeprefix("data:"))
+            for stage in progress["stages"]:
+                if stage["name"] in _STAGES and stage["state"] == "done":
+                    told.setdefault(_STAGES[stage["name"]], took)
+            if progress["stage"] in ENDED:
+                return
+
+
+@dataclass
+class Cost:
+    """CPU seconds of each program while something was done, and how often that was."""
+
+    seconds: dict[str, float]
+    times: float = 1.0
+
+    def per_time(self) -> dict[str, float]:
+        """CPU seconds of each program for one of them."""
+        return {name: spent / self.times for name, spent in self.seconds.items()}
+
+
+class Meter:
+    """Counts the CPU seconds of a plane's programs and of the platform."""
+
+    def __init__(self, platform: Installed) -> None:
+        self._platform = platform
+        self._programs = {name: platform.cluster.process(name) for name in PROGRAMS}
+
+    @contextlib.contextmanager
+    def counting(self, times: float) -> Iterator[Cost]:
+        """What is spent while the context lasts, as that of so many equal pieces of work."""
+        before, cost = self._now(), Cost({}, times)
+        try:
+            yield cost
+        finally:
+            after = self._now()
+            cost.seconds.update({name: after[name] - before[name] for name in after})
+
+    def idle(self, seconds: float) -> dict[str, float]:
+        """CPU seconds that are spent in each second in which nothing happens."""
+        with self.counting(seconds) as cost:
+            time.sleep(seconds)
+        return cost.per_time()
+
+    def _now(self) -> dict[str, float]:
+        spent = {name: _seconds(process) for name, process in self._programs.items()}
+        return spent | {"platform": sum(map(_seconds, self._platform.product.processes()))}
+
+
+def _seconds(process: psutil.Process) -> float:
+    """A process and those of its children that ended."""
+    times = process.cpu_times()
+    return float(times.user + times.system + times.children_user + times.children_system)
+
+
+def load() -> str:
+    """The machine's load averages, without which no figure means anything."""
+    return " ".join(f"{value:.1f}" for value in os.getloadavg())
+
+
+def quantile(values: list[float], percent: float) -> float:
+    """The percentile by linear interpolation; infinite where it lies among what never came."""
+    ordered = sorted(values)
+    position = (len(ordered) - 1) * percent / 100
+    low, high = ordered[math.floor(position)], ordered[math.ceil(position)]
+    return high if math.isinf(high) else low + (high - low) * (position % 1)
