@@ -33,24 +33,22 @@ from api.domain.manifests import RenderSettings
 from api.domain.names import shard_of
 from bench.cluster_crowd import Filler, crowd, lead_to_stub, stub_server
 from bench.cluster_deploys import (
-    COLUMNS,
-    PROGRAMS,
+    Cost,
     Meter,
     Timing,
     create,
-    load,
-    quantile,
     update,
 )
 from bench.cluster_faults import Culprit, neighbours
 from bench.cluster_peer import Peer
+from bench.cluster_tables import heading, load, print_costs, quantile, stages, stages_heading
 from bench.deploy import row, says
 from tests.cluster.plane import starting
 from tests.cluster.platform import APPS_HOST, REPOSITORY, Installed, installed
 from tests.product import Person
 from tests.remote.git_server import GitServer
 
-PARTS: Final = ("stages", "faults", "crowd", "shard", "at-once", "peer")
+PARTS: Final = ("stages", "crowd", "shard", "at-once", "faults", "peer")
 P50_LIMIT, CROWD_LIMIT, FAULT_LIMIT = 4.5, 1.15, 1.2
 _IDLE_SECONDS: Final = 10.0
 #: Until the old pod is gone and the machine has drawn breath.
@@ -67,11 +65,10 @@ class Sizes:
     apps: int = 1000
     shard_apps: int = 80
     at_once: int = 50
-    peer_deploys: int = 5
-    peer_crowd_deploys: int = 3
+    peer_deploys: int = 3  # with all the apps; each may take minutes
 
 
-SMALL: Final = Sizes(3, 2, 20, 8, 4, 2, 1)
+SMALL: Final = Sizes(3, 2, 20, 8, 4, 1)
 
 
 @dataclass
@@ -97,41 +94,30 @@ class Bench:
     peer: Peer | None = None
     peer_empty: list[float] = field(default_factory=list)
 
-    def deploys(self, label: str, times: int) -> list[Timing]:
+    def deploys(
+        self, label: str, times: int, in_turn: Callable[[], None] | None = None
+    ) -> list[Timing]:
         """So many versions of the one app, one after the other; prints the stages."""
         meter, found = Meter(self.platform), []
-        with meter.counting(times) as cost:
-            for _ in range(times):
-                self.number += 1
-                word = f"version{self.number}"
-                found.append(update(self.platform, self.person, self.app_id, word))
+        cost = Cost()
+        for _ in range(times):
+            with meter.counting(cost):
+                found.append(update(self.platform, self.person, self.app_id, self.word()))
                 time.sleep(_PAUSE_SECONDS)
+            if in_turn:
+                in_turn()
         self.costs[label] = cost.per_time()
         stages(label, found)
         return found
 
+    def word(self) -> str:
+        """What no version said before."""
+        self.number += 1
+        return f"version{self.number}"
+
     def limit(self, label: str, value: float, limit: float, unit: str = "times") -> None:
         """Print a promised figure."""
         self.kept.append(row(label, value, unit, limit))
-
-
-def heading(text: str) -> None:
-    """What the next table is about."""
-    print(f"\n## {text}   (load {load()})", flush=True)
-
-
-def stages(label: str, timings: list[Timing]) -> None:
-    """Two rows of the first table."""
-    for percent in (50, 95):
-        values = [quantile([getattr(t, name) for t in timings], percent) for name in COLUMNS]
-        cells = "".join(f"{value:11.2f}" for value in values)
-        print(f"{label:<36} p{percent}{cells}   load {load()}", flush=True)
-
-
-def stages_heading() -> None:
-    """Above such rows."""
-    heading("Seconds from the request until …")
-    print(" " * 39 + "".join(f"{name:>11}" for name in COLUMNS))
 
 
 def answered(timings: list[Timing]) -> list[float]:
@@ -140,9 +126,17 @@ def answered(timings: list[Timing]) -> list[float]:
 
 
 def empty_repository(bench: Bench) -> None:
-    """Nobody but the person, and one neighbour."""
+    """Nobody else's apps; the peer deploys in turn, so that a busy minute falls on both."""
     bench.costs["idle, per second, empty"] = Meter(bench.platform).idle(_IDLE_SECONDS)
-    bench.empty = bench.deploys("empty repository", bench.sizes.deploys)
+    peer_cost = Cost()
+
+    def in_turn() -> None:
+        if bench.peer:
+            bench.peer_empty.append(peer_deploy(bench, bench.peer, peer_cost))
+
+    bench.empty = bench.deploys("empty repository", bench.sizes.deploys, in_turn)
+    if bench.peer:
+        peer_row(bench, "empty repository", bench.peer_empty, peer_cost)
     bench.limit("empty repository, p50", quantile(answered(bench.empty), 50), P50_LIMIT, "s")
 
 
@@ -217,7 +211,6 @@ def peer_begins(bench: Bench) -> None:
     """The usual layout, with nothing but the one app."""
     bench.peer = peer = Peer.installed(bench.platform, bench.settings, bench.signer, bench.token)
     peer.answers("first", time.perf_counter())
-    bench.peer_empty = peer_deploys(bench, peer, "empty", bench.sizes.peer_deploys)
 
 
 def peer_crowded(bench: Bench, peer: Peer) -> None:
@@ -229,62 +222,49 @@ def peer_crowded(bench: Bench, peer: Peer) -> None:
     if first == float("inf"):
         print(f"(peer: they are still being applied; waiting {_SETTLE_SECONDS * 8:.0f} s more)")
         time.sleep(_SETTLE_SECONDS * 8)
-    found = peer_deploys(bench, peer, f"{apps} other apps", bench.sizes.peer_crowd_deploys)
-    row(
-        "peer, p50, to its empty one", quantile(found, 50) / quantile(bench.peer_empty, 50), "times"
-    )
+    cost = Cost()
+    found = [peer_deploy(bench, peer, cost) for _ in range(bench.sizes.peer_deploys)]
+    peer_row(bench, f"{apps} other apps", found, cost)
+    if bench.peer_empty:
+        ratio = quantile(found, 50) / quantile(bench.peer_empty, 50)
+        row("peer, p50, to its empty one", ratio, "times")
 
 
-def peer_deploys(bench: Bench, peer: Peer, label: str, times: int) -> list[float]:
-    """So many of them, one after the other; printed."""
-    found = []
-    with Meter(bench.platform).counting(times) as cost:
-        for _ in range(times):
-            bench.number += 1
-            found.append(peer.deploy(f"peer{bench.number}"))
-            time.sleep(_PAUSE_SECONDS)
+def peer_deploy(bench: Bench, peer: Peer, cost: Cost) -> float:
+    """Seconds of one deploy by the usual layout."""
+    with Meter(bench.platform).counting(cost):
+        seconds = peer.deploy(bench.word())
+        time.sleep(_PAUSE_SECONDS)
+    return seconds
+
+
+def peer_row(bench: Bench, label: str, found: list[float], cost: Cost) -> None:
+    """What came of its deploys."""
     bench.costs[f"peer, {label}"] = cost.per_time()
-    words = f"peer (usual layout), {label}: push to 200"
-    print(
-        f"{words:<58} p50 {quantile(found, 50):.2f}  p95 {quantile(found, 95):.2f}   load {load()}"
-    )
-    return found
-
-
-def costs(bench: Bench) -> None:
-    """The table of CPU seconds."""
-    heading("CPU seconds for each deploy, what idles beside it included")
-    names = [*PROGRAMS, "platform"]
-    print(f"{'':<38}{'all':>8}" + "".join(f"{_short(name):>12}" for name in names))
-    for label, spent in bench.costs.items():
-        cells = "".join(f"{spent[name]:12.2f}" for name in names)
-        print(f"{label:<38}{sum(spent.values()):8.2f}{cells}")
-
-
-def _short(name: str) -> str:
-    return name.replace("-controller", "-ctl").replace("kube-ctl-manager", "manager")
+    for percent in (50, 95):
+        words = f"peer, {label}, from the push"
+        print(f"{words:<36} p{percent}{'':44}{quantile(found, percent):11.2f}   load {load()}")
 
 
 def run(bench: Bench, parts: set[str]) -> int:
     """The chosen parts; the exit status."""
     if "peer" in parts:
-        heading("The peer")
         peer_begins(bench)
     stages_heading()
-    if parts & {"stages", "crowd"}:
+    if parts & {"stages", "crowd", "peer"}:
         empty_repository(bench)
-    if "faults" in parts:
-        faults(bench)
     if "crowd" in parts:
         crowded(bench)
     if "shard" in parts:
         one_shard(bench)
     if "at-once" in parts:
         at_once(bench)
+    if "faults" in parts:
+        faults(bench)
     if bench.peer and bench.rendered:
         heading("The peer, with all that")
         peer_crowded(bench, bench.peer)
-    costs(bench)
+    print_costs(bench.costs)
     broken = bench.kept.count(False)
     print(f"\n{broken} of {len(bench.kept)} limits broken" if broken else "\nAll limits kept")
     return 1 if broken else 0

@@ -3,11 +3,10 @@
 import contextlib
 import json
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -118,11 +117,11 @@ def _follow(person: Person, app_id: str, since: float, told: dict[str, float]) -
 class Cost:
     """CPU seconds of each program while something was done, and how often that was."""
 
-    seconds: dict[str, float]
-    times: float = 1.0
+    seconds: dict[str, float] = field(default_factory=dict)
+    times: int = 0
 
     def per_time(self) -> dict[str, float]:
-        """CPU seconds of each program for one of them."""
+        """CPU seconds of each program for doing it once."""
         return {name: spent / self.times for name, spent in self.seconds.items()}
 
 
@@ -134,20 +133,21 @@ class Meter:
         self._programs = {name: platform.cluster.process(name) for name in PROGRAMS}
 
     @contextlib.contextmanager
-    def counting(self, times: float) -> Iterator[Cost]:
-        """What is spent while the context lasts, as that of so many equal pieces of work."""
-        before, cost = self._now(), Cost({}, times)
-        try:
-            yield cost
-        finally:
-            after = self._now()
-            cost.seconds.update({name: after[name] - before[name] for name in after})
+    def counting(self, cost: Cost) -> Iterator[None]:
+        """Add to `cost` what is spent while the context lasts, as doing it once more."""
+        before = self._now()
+        yield
+        after = self._now()
+        for name in after:
+            cost.seconds[name] = cost.seconds.get(name, 0.0) + after[name] - before[name]
+        cost.times += 1
 
     def idle(self, seconds: float) -> dict[str, float]:
         """CPU seconds that are spent in each second in which nothing happens."""
-        with self.counting(seconds) as cost:
-            time.sleep(seconds)
-        return cost.per_time()
+        before = self._now()
+        time.sleep(seconds)
+        after = self._now()
+        return {name: (after[name] - before[name]) / seconds for name in after}
 
     def _now(self) -> dict[str, float]:
         spent = {name: _seconds(process) for name, process in self._programs.items()}
@@ -158,16 +158,3 @@ def _seconds(process: psutil.Process) -> float:
     """A process and those of its children that ended."""
     times = process.cpu_times()
     return float(times.user + times.system + times.children_user + times.children_system)
-
-
-def load() -> str:
-    """The machine's load averages, without which no figure means anything."""
-    return " ".join(f"{value:.1f}" for value in os.getloadavg())
-
-
-def quantile(values: list[float], percent: float) -> float:
-    """The percentile by linear interpolation; infinite where it lies among what never came."""
-    ordered = sorted(values)
-    position = (len(ordered) - 1) * percent / 100
-    low, high = ordered[math.floor(position)], ordered[math.ceil(position)]
-    return high if math.isinf(high) else low + (high - low) * (position % 1)

@@ -78,10 +78,13 @@ class Traefik:
             "ping": {"entryPoint": "metrics"},
             "metrics": {"prometheus": {"entryPoint": "metrics", "addServicesLabels": True}},
             "providers": {
+                # 2 s by default: the second change of a rollout, which takes the old pod out, waits
+                # for so long after the first, and every other request is still answered by it.
+                "providersThrottleDuration": "250ms",
                 "kubernetesCRD": {
                     "safeNaming": True,
                     "allowCrossNamespace": False,
                     "allowExternalNameServices": False,
-                }
+                },
             },
         }
