@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.repo_layout import PlatformFile
+from api.domain.repo_layout import PlatformFile, is_shard_branch, shard_branch
 from api.errors import PlatformError
 from api.intents import Intents
 from api.publishing import Publisher
@@ -33,6 +34,7 @@ class Watcher:
         self._intents = intents
         self._publisher = publisher
         self._writer = writer
+        self._heads: Mapping[str, str] = {}  # of the shard branches, as of the last look
         self._compared: PlatformFile | None = None  # under which every app was compared
         self.problem: str | None = None
 
@@ -44,6 +46,7 @@ class Watcher:
         while True:
             try:
                 await self._upstream.refresh()
+                await self._tell_of_others()
                 main = await self._intents.tip()
                 stale = bool(self._publisher.unsettled) and clock() - looked_at > _LOOK_AGAIN
                 if main != seen or stale:
@@ -71,6 +74,17 @@ class Watcher:
         ]
         await asyncio.gather(*(self._writer.publish(shard) for shard in shards))
         self._compared = platform
+
+    async def _tell_of_others(self) -> None:
+        """Have the cluster told of shard branches that moved, whoever moved them.
+
+        A command publishes too, and another replica may have died before it told.
+        """
+        heads = {b: tip for b, tip in (await self._repo.heads()).items() if is_shard_branch(b)}
+        before, self._heads = self._heads, heads
+        moved = [branch for branch, tip in heads.items() if before and before.get(branch) != tip]
+        if moved:
+            await self._publisher.published([b.removeprefix(shard_branch("")) for b in moved])
 
     def _report(self, message: str) -> None:
         if message != self.problem:
