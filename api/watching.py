@@ -16,6 +16,8 @@ from api.writer import Writer
 _log = logging.getLogger(__name__)
 #: Seconds until what is held or waits is looked at again although `main` stands still.
 _LOOK_AGAIN: Final = 10.0
+#: Seconds between listings of all branches (some milliseconds for 256).
+_TELL_SECONDS: Final = 2.0
 
 
 class Watcher:
@@ -41,12 +43,14 @@ class Watcher:
     async def run(self, seconds: float) -> None:
         """Look every so many seconds whether `main` moved; runs until it is cancelled."""
         seen: str | None = None
-        looked_at = 0.0
+        looked_at = told_at = 0.0
         clock = asyncio.get_running_loop().time
         while True:
             try:
                 await self._upstream.refresh()
-                await self._tell_of_others()
+                if clock() - told_at > _TELL_SECONDS:
+                    await self._tell_of_others()
+                    told_at = clock()
                 main = await self._intents.tip()
                 stale = bool(self._publisher.unsettled) and clock() - looked_at > _LOOK_AGAIN
                 if main != seen or stale:
