@@ -245,10 +245,12 @@ class World:
         return owner
 
     def _intents(self, ref: AppRef, source: str, until: str | None) -> Iterator[App]:
-        """The app's intents after those that a publish knew, newest first."""
+        """The app's intents after those that a publish knew, newest first, each where it came."""
         for commit in self.line(source, until):
-            if ref in self.mains[commit].apps:
-                yield self.mains[commit].apps[ref]
+            app, parent = self.mains[commit].apps.get(ref), self.parents[commit]
+            before = self.mains[parent].apps.get(ref) if parent else None
+            if app and (before is None or before.entries != app.entries):
+                yield app
 
     def touching(self, ref: AppRef) -> Iterator[str]:
         """Commits that leave the app otherwise than it was, newest first."""
