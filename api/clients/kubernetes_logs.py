@@ -51,7 +51,8 @@ class LastWords:
     def __init__(self, api: KubernetesApi, changed: Callable[[AppRef], None]) -> None:
         self._api = api
         self._changed = changed
-        self._kept: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        #: By pod: the container that failed last, and its lines.
+        self._kept: OrderedDict[tuple[AppRef, str], tuple[str, tuple[str, ...]]] = OrderedDict()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._turns = asyncio.Semaphore(_TAILS_AT_ONCE)
 
@@ -63,15 +64,19 @@ class LastWords:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def of(self, pod: SeenPod) -> tuple[str, ...] | None:
-        """The lines; None while they are being read, which takes five seconds at most."""
+        """The lines; None while the first are being read, which takes five seconds at most.
+
+        While those of a later container are read, a pod that keeps failing has the last ones.
+        """
         failed = pod.failed
         if failed is None:
             return ()
-        if failed.id not in self._kept and failed.id not in self._tasks:
+        known, lines = self._kept.get((pod.ref, pod.name), (None, None))
+        if failed.id != known and failed.id not in self._tasks:
             task = asyncio.create_task(self._read(pod, failed), name=f"last words of {pod.name}")
             self._tasks[failed.id] = task
             task.add_done_callback(lambda _: self._tasks.pop(failed.id, None))
-        return self._kept.get(failed.id)
+        return lines
 
     async def _read(self, pod: SeenPod, failed: FailedContainer) -> None:
         lines: tuple[str, ...] = ()
@@ -90,7 +95,9 @@ class LastWords:
                 lines = tuple([_text(line) async for line in found])
         except (ClusterUnavailable, TimeoutError) as error:  # the failure is told without them
             _LOG.info("the last words of %s are not to be had: %s", pod.name, error)
-        self._kept[failed.id] = lines
+        kept = (pod.ref, pod.name)
+        self._kept[kept] = (failed.id, lines)
+        self._kept.move_to_end(kept)
         while len(self._kept) > _KEPT_TAILS:
             self._kept.popitem(last=False)
         self._changed(pod.ref)

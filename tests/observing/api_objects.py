@@ -116,10 +116,10 @@ def ended(code: int, reason: str = "Error", id_: str = "containerd://c0") -> Raw
     }
 
 
-def crash_loop(code: int = 3, reason: str = "Error") -> Raw:
+def crash_loop(code: int = 3, reason: str = "Error", id_: str = "containerd://c0") -> Raw:
     """As a kubelet reports a container that it starts anew ever later."""
     waiting = {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}
-    return not_ready(restarts=2, last=ended(code, reason), waiting=waiting)
+    return not_ready(restarts=2, last=ended(code, reason, id_), waiting=waiting)
 
 
 def event(

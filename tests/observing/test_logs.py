@@ -122,6 +122,22 @@ async def test_a_failed_containers_last_words_are_read_once_when_somebody_asks(a
     assert sum("/log?" in request for request in api.requests) == 1
 
 
+async def test_a_pod_that_fails_again_has_failed_all_the_time(api, cluster):
+    api.logs[f"{ONE} previous"] = line(1, "first")
+    await put(api, cluster, pod(ONE, **crash_loop()))
+    failed = False
+    async with asyncio.timeout(10):
+        async for _ in cluster.changes(REF):
+            [seen] = (await cluster.observe(REF)).pods
+            assert seen.phase == "failed" or not failed
+            failed = seen.phase == "failed"
+            if failed and seen.log_tail[-1].endswith("second"):
+                break
+            if failed:
+                api.logs[f"{ONE} previous"] = line(2, "second")
+                api.put(COLLECTION, pod(ONE, **crash_loop(id_="containerd://c1")))
+
+
 async def test_pods_that_fail_unasked_cost_nothing(api, cluster):
     for number in range(20):
         api.put(COLLECTION, pod(f"{APP}-rs1-{number}", **crash_loop()))
