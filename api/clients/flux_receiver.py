@@ -1,7 +1,8 @@
 """Tells Flux which shard branches moved, through the Receiver's webhook; no RBAC is needed.
 
 A poke that arrives before the branch is visible at the forge is lost until the next interval, so it
-is repeated while a source lags behind its branch. https://fluxcd.io/flux/components/notification/
+is repeated while a source lags behind its branch; one that did not arrive at all is repeated until
+somebody takes it. https://fluxcd.io/flux/components/notification/
 describes the path and the signature of `generic-hmac`.
 """
 
@@ -14,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import httpx2
 
@@ -23,6 +24,8 @@ RECEIVER: Final = "shards"
 NAMESPACE: Final = "fastapi-platform-flux"
 #: Seconds after the branch moved at which Flux is told (again).
 _MOMENTS: Final = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)
+#: Seconds between attempts while the Receiver takes nothing, however long that is.
+_AWAY_SECONDS: Final = 5.0
 _SECONDS: Final = 5.0
 _MAX_WORDS: Final = 300
 
@@ -30,11 +33,17 @@ _MAX_WORDS: Final = 300
 @dataclass
 class _Due:
     moved: float  # time.monotonic()
-    told: int = 0  # how often
+    told: int = 0  # how often it was taken
+    refused: float | None = None  # when it was not, the last time
 
     @property
     def at(self) -> float:
-        return self.moved + _MOMENTS[self.told]
+        moment = self.moved + _MOMENTS[self.told]
+        return moment if self.refused is None else max(moment, self.refused + _AWAY_SECONDS)
+
+    @property
+    def fresh(self) -> bool:
+        return not self.told and self.refused is None
 
 
 class FluxReceiver:
@@ -84,17 +93,18 @@ class FluxReceiver:
         due = {shard: due for shard, due in self._due.items() if due.at <= now}
         if not due:
             return
-        lagging = [shard for shard, d in due.items() if d.told == 0 or await self._lags(shard)]
-        if lagging:
-            await self._tell(sorted(lagging))
+        lagging = [shard for shard, d in due.items() if d.fresh or await self._lags(shard)]
+        taken = not lagging or await self._tell(sorted(lagging))
         for shard, was in due.items():
             if self._due.get(shard) is not was:
                 continue  # it moved again meanwhile
-            was.told += 1
+            was.told += taken
+            was.refused = None if taken else time.monotonic()
             if shard not in lagging or was.told == len(_MOMENTS):
                 del self._due[shard]
 
-    async def _tell(self, shards: list[str]) -> None:
+    async def _tell(self, shards: list[str]) -> bool:
+        """Whether the Receiver took it."""
         body = json.dumps({"sources": [f"shard-{shard}" for shard in shards]}).encode()
         try:
             token = await asyncio.to_thread(self._token_file.read_bytes)
@@ -104,16 +114,18 @@ class FluxReceiver:
                 headers={"Content-Type": "application/json", "X-Signature": signature(token, body)},
             )
         except (httpx2.HTTPError, OSError) as error:
-            self._report(str(error) or type(error).__name__)
-            return
-        if answer.is_success:
-            self.problem = None
-        else:
-            self._report(f"it answered {answer.status_code} {answer.text[:_MAX_WORDS]}")
+            return self._refused(str(error) or type(error).__name__)
+        if not answer.is_success:
+            return self._refused(f"it answered {answer.status_code} {answer.text[:_MAX_WORDS]}")
+        self.problem = None
+        return True
 
-    def _report(self, words: str) -> None:
-        self.problem = f"Flux' receiver cannot be told that a branch moved: {words}"
-        _LOG.warning("%s", self.problem)
+    def _refused(self, words: str) -> Literal[False]:
+        problem = f"Flux' receiver cannot be told that a branch moved: {words}"
+        if problem != self.problem:
+            _LOG.warning("%s", problem)
+        self.problem = problem
+        return False
 
 
 def webhook_path(token: bytes) -> str:

@@ -14,6 +14,7 @@ from api.clients.flux_receiver import FluxReceiver
 
 TOKEN = b"0123456789abcdef"
 MOMENTS = (0.0, 0.05, 0.1, 0.15)
+AWAY_SECONDS = 0.02
 
 
 class Receiver:
@@ -68,9 +69,14 @@ class Poking:
                 await asyncio.sleep(0.01)
 
 
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flux_receiver, "_MOMENTS", MOMENTS)
+    monkeypatch.setattr(flux_receiver, "_AWAY_SECONDS", AWAY_SECONDS)
+
+
 @pytest.fixture
 async def poking(receiver: Receiver, tmp_path, monkeypatch) -> AsyncIterator[Poking]:
-    monkeypatch.setattr(flux_receiver, "_MOMENTS", MOMENTS)
+    hurry(monkeypatch)
     made = Poking(receiver.url, tmp_path)
     yield made
     made.task.cancel()
@@ -127,13 +133,31 @@ async def test_a_refusal_is_reported_and_forgotten_when_it_is_over(receiver, pok
     assert poking.receiver.problem is None
 
 
+async def test_what_nobody_took_is_repeated_until_somebody_does(receiver, poking):
+    receiver.status = 503
+    poking.lagging = {"ab"}
+    poking.receiver.poke(["ab"])
+    async with asyncio.timeout(10):
+        while len(receiver.calls) <= 2 * len(MOMENTS):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert poking.receiver.waits("ab")
+    receiver.status = 200
+    refused = len(receiver.calls)
+    await poking.until_quiet("ab")
+    assert len(receiver.calls) >= refused + len(MOMENTS)
+
+
 async def test_a_receiver_that_is_away_stops_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(flux_receiver, "_MOMENTS", MOMENTS)
+    hurry(monkeypatch)
     poking = Poking("http://127.0.0.1:9", tmp_path)
     poking.lagging = {"ab"}
     poking.receiver.poke(["ab"])
-    await poking.until_quiet("ab")
+    async with asyncio.timeout(10):
+        while poking.receiver.problem is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert "cannot be told" in poking.receiver.problem
+    poking.lagging.clear()  # Flux looked by itself
+    await poking.until_quiet("ab")
     assert not poking.task.done()
     poking.task.cancel()
     await asyncio.gather(poking.task, return_exceptions=True)
@@ -141,7 +165,7 @@ async def test_a_receiver_that_is_away_stops_nothing(tmp_path, monkeypatch):
 
 
 async def test_a_token_that_is_not_there_is_reported(receiver, tmp_path, monkeypatch):
-    monkeypatch.setattr(flux_receiver, "_MOMENTS", MOMENTS)
+    hurry(monkeypatch)
     poking = Poking(receiver.url, tmp_path)
     (tmp_path / "token").unlink()
     poking.receiver.poke(["ab"])
