@@ -5,12 +5,14 @@ import secrets
 import socket
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from tests.cluster.lines import Line, Lines
 from tests.cluster.plane import starting
 from tests.cluster.plane.cluster import Cluster
 from tests.cluster.platform import ZONE, Installed, installed
@@ -88,11 +90,15 @@ def _own_address(cluster: Cluster) -> str:
     """This machine's address on the way to the cluster."""
     if cluster.folder is not None:
         return "127.0.0.1"
-    jsonpath = "-o=jsonpath={.clusters[0].cluster.server}"
-    server = urlsplit(cluster.kubectl("config", "view", "--minify", jsonpath))
+    server = urlsplit(_api_url(cluster))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect((server.hostname or "", server.port or 443))  # sends nothing
         return str(probe.getsockname()[0])
+
+
+def _api_url(cluster: Cluster) -> str:
+    jsonpath = "-o=jsonpath={.clusters[0].cluster.server}"
+    return cluster.kubectl("config", "view", "--minify", jsonpath)
 
 
 @pytest.fixture(scope="session")
@@ -109,8 +115,22 @@ def platform(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", look_up_router)
-        with installed(cluster, git_server, tmp_path_factory.mktemp("platform")) as platform:
+        folder = tmp_path_factory.mktemp("platform")
+        with _lines(cluster) as lines, installed(cluster, git_server, folder, lines) as platform:
             yield platform
+
+
+@contextmanager
+def _lines(cluster: Cluster) -> Iterator[Lines | None]:
+    """Lines for the server on a throwaway plane; another's certificate may be for its name only."""
+    if cluster.folder is None:
+        yield None
+        return
+    with (
+        Line(_api_url(cluster)).running() as api,
+        Line(cluster.receiver_url).running() as receiver,
+    ):
+        yield Lines(api, receiver)
 
 
 @pytest.fixture

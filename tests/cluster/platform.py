@@ -20,6 +20,7 @@ import httpx2
 import yaml
 
 from api.domain.flux_objects import NAMESPACE
+from tests.cluster.lines import Lines
 from tests.cluster.plane.cluster import Cluster
 from tests.product import ROOT, Product, eventually
 from tests.remote.git_server import GitServer, bare
@@ -40,6 +41,7 @@ class Installed:
     cluster: Cluster
     git: GitServer
     product: Product
+    lines: Lines | None = None  # that the server's requests go over; on a throwaway plane only
 
     def address(self, url: str) -> str:
         """Where the router answers for an app's public address."""
@@ -62,20 +64,22 @@ class Installed:
 
 @contextmanager
 def installed(
-    cluster: Cluster, git: GitServer, folder: Path, **settings: str
+    cluster: Cluster, git: GitServer, folder: Path, lines: Lines | None = None, **settings: str
 ) -> Iterator[Installed]:
     """Install everything, wait until Flux has applied every shard once, and serve."""
     bare(git.root, REPOSITORY)
-    product = Product(folder / "data", _settings(cluster, git, folder) | settings)
+    product = Product(folder / "data", _settings(cluster, git, folder, lines) | settings)
     _operator(product, "init-repo", "--cluster", "test", "--source-url", git.url(REPOSITORY))
     _bootstrap(cluster, git, folder)
-    platform = Installed(cluster, git, product)
+    platform = Installed(cluster, git, product, lines)
     eventually("Flux has applied every shard", lambda: _all_ready(cluster), _FIRST_APPLY_SECONDS)
     with product:
         yield platform
 
 
-def _settings(cluster: Cluster, git: GitServer, folder: Path) -> dict[str, str]:
+def _settings(
+    cluster: Cluster, git: GitServer, folder: Path, lines: Lines | None
+) -> dict[str, str]:
     key, token = folder / "signing", folder / "receiver-token"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
     token.write_text(secrets.token_hex(32))
@@ -87,10 +91,10 @@ def _settings(cluster: Cluster, git: GitServer, folder: Path) -> dict[str, str]:
         "GIT_REMOTE": git.url(REPOSITORY),
         "GIT_POLL_SECONDS": "2",
         "GIT_SIGNING_KEY_FILE": str(key),
-        "KUBECONFIG": str(_backends_kubeconfig(cluster, folder)),
+        "KUBECONFIG": str(_backends_kubeconfig(cluster, folder, lines)),
         "RUNNER_IMAGE": cluster.runner_image,
         "ROUTER_URL": cluster.apps_url,
-        "FLUX_RECEIVER_URL": cluster.receiver_url,
+        "FLUX_RECEIVER_URL": lines.receiver.url if lines else cluster.receiver_url,
         "FLUX_RECEIVER_TOKEN_FILE": str(token),
     }
 
@@ -103,12 +107,14 @@ def _apply_access(cluster: Cluster) -> None:
     cluster.apply(namespaces + "---\n" + (ROOT / "deploy/base/access.yaml").read_text())
 
 
-def _backends_kubeconfig(cluster: Cluster, folder: Path) -> Path:
+def _backends_kubeconfig(cluster: Cluster, folder: Path, lines: Lines | None) -> Path:
     """The rights of the backend's service account, and no others."""
     config = yaml.safe_load(cluster.kubeconfig.read_text())
     account = ("create", "token", "backend", "-n", "fastapi-platform", "--duration=6h")
     token = cluster.kubectl(*account).strip()
     config["users"] = [{"name": config["users"][0]["name"], "user": {"token": token}}]
+    if lines:
+        config["clusters"][0]["cluster"]["server"] = lines.api.url
     path = folder / "backend.kubeconfig"
     path.write_text(yaml.safe_dump(config))
     return path

@@ -14,6 +14,7 @@ class Cable:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.chunk = 65536  # bytes at once; small: answers come in pieces
+        self.instead: bytes | None = None  # an answer that is given, and nothing is relayed
         self.connections = 0
 
     async def __aenter__(self) -> Self:
@@ -44,6 +45,9 @@ class Cable:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        if self.instead is not None:
+            await self._answer(self.instead, reader, writer)
+            return
         try:
             there, back = await asyncio.open_connection(*self._to)
         except OSError:
@@ -59,6 +63,17 @@ class Cable:
             self._writers -= ends
             for end in ends:
                 end.close()
+
+    async def _answer(
+        self, answer: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._writers.add(writer)
+        with contextlib.suppress(OSError):
+            await reader.read(self.chunk)
+            writer.write(answer)
+            await writer.drain()
+        self._writers.discard(writer)
+        writer.close()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
