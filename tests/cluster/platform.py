@@ -9,6 +9,7 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx2
 import yaml
 
-from api.domain.flux_objects import NAMESPACE
+from api.domain.flux_objects import NAMESPACE, RECEIVER
 from tests.cluster.lines import Lines
 from tests.cluster.plane.cluster import Cluster
 from tests.product import ROOT, Product, eventually
@@ -150,6 +151,9 @@ def _bootstrap(cluster: Cluster, git: GitServer, folder: Path) -> None:
     files = str(checkout / "clusters" / "test")
     no_shards = ("-l", "!fastapi-platform/shard")
     cluster.kubectl("apply", "--server-side", "--force-conflicts", "-R", "-f", files, *no_shards)
+    # On a cluster that had another token, the Receiver would look at this one within ten minutes.
+    now = f"reconcile.fluxcd.io/requestedAt={time.time()}"
+    cluster.kubectl("annotate", "receiver", RECEIVER, "-n", NAMESPACE, "--overwrite", now)
 
 
 def _all_ready(cluster: Cluster) -> bool:

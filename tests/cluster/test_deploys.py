@@ -9,21 +9,13 @@ import httpx2
 import pytest
 
 from api.domain.rollout import STAGES
+from tests.cluster.markers import LIVE_SECONDS, marked
 from tests.cluster.platform import Installed
 from tests.product import Person, eventually
 from tests.programs.checks import PROGRAMS, Program
 
-LIVE_SECONDS = 90
 #: A failed start is told within 30 s of the commit, as DESIGN promises; a busy machine is slower.
 TOLD_SECONDS = 60
-
-
-def marked(marker: str) -> dict[str, str]:
-    """An app that answers with a marker."""
-    return {
-        "user_code.py": "from fastapi import FastAPI\n\napp = FastAPI()\n\n\n"
-        f'@app.get("/")\ndef root():\n    return {{"marker": {marker!r}}}\n'
-    }
 
 
 BROKEN = {"user_code.py": 'from fastapi import FastAPI\n\napp = FastAPI()\nprices = {}["tea"]\n'}

@@ -12,6 +12,7 @@ from api.domain.names import AppRef
 from api.domain.repo_layout import app_folder
 from tests.cluster.markers import MarkedApp, marked
 from tests.cluster.platform import REPOSITORY, Installed
+from tests.cluster.test_quarantine import rule  # noqa: F401  (a fixture)
 from tests.product import Person
 
 BROKEN = {"user_code.py": 'from fastapi import FastAPI\n\napp = FastAPI()\nprices = {}["tea"]\n'}
@@ -66,6 +67,17 @@ def test_a_commit_that_the_check_holds_holds_up_nobody_else(
     assert "`os`" in told["error"]["message"]
     assert (told["error"]["path"], told["error"]["line"]) == ("user_code.py", 1)
     culprit.serves("accepted")
+
+
+@pytest.mark.usefixtures("rule")
+def test_an_app_that_only_the_api_server_refuses_holds_up_nobody_for_long(
+    learner: Person, neighbour: MarkedApp
+) -> None:
+    culprit = learner.create("Refused", marked("refused"), env={"REFUSED": "x"})
+    goes_on(neighbour, "beside a refusal")
+    told = learner.settled(culprit["app_id"], culprit["commit"], TOLD_SECONDS)
+    assert (told["stage"], told["error"]["stage"]) == ("failed", "applied")
+    assert "REFUSED is set to x" in told["error"]["message"]
 
 
 def commit_by_hand(platform: Installed, app: MarkedApp, files: dict[str, str], folder: Path) -> str:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from api.domain.names import shard_of
+from tests.cluster.markers import LIVE_SECONDS, marked
 from tests.cluster.plane.slot import PlaneFailed
 from tests.cluster.platform import Installed
-from tests.cluster.test_deploys import LIVE_SECONDS, marked, update
+from tests.cluster.test_deploys import update
 from tests.product import ROOT, Person, eventually
 
 #: A rule of this cluster that the platform's check knows nothing of; its message quotes a learner.
