@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from api.domain.names import shard_of
+from tests.cluster.markers import LIVE_SECONDS, marked
 from tests.cluster.platform import Installed
-from tests.cluster.test_deploys import LIVE_SECONDS, marked
 from tests.product import ROOT
 
 #: The admission policies allow the runner's own image only.
