@@ -108,9 +108,6 @@ class Flux:
                 ports.kustomize_metrics,
                 ports.kustomize_health,
                 "--concurrent=10",
-                # 50 and 300 by default; a shard of 80 apps is more than 500 objects.
-                "--kube-api-qps=500",
-                "--kube-api-burst=1000",
                 "--no-cross-namespace-refs=true",
                 "--no-remote-bases=true",
                 events,
