@@ -57,6 +57,7 @@ class Publisher:
         self._poke = poke
         self._holds: dict[str, Mapping[AppRef, Hold]] = {}  # by shard; only shards with holds
         self._waiting: dict[str, str] = {}
+        self._looked_at: dict[str, str] = {}  # the tip of each shard at its last look
         #: A commit of `main` at which an operator looked: what was rewound or removed up to it
         #: is meant so.
         self.accepted: str | None = None
@@ -77,6 +78,10 @@ class Publisher:
     def holds(self, shard: str) -> Mapping[AppRef, Hold]:
         """The apps whose newest intent is held, and why, as of the last look at the shard."""
         return self._holds.get(shard, {})
+
+    def has_seen(self, shard: str, tip: str) -> bool:
+        """Whether holds are known as of this tip: not when another replica published it."""
+        return self._looked_at.get(shard) == tip
 
     def waiting(self, shard: str) -> str | None:
         """Why nothing is published on the shard now; None when nothing stands in the way."""
@@ -106,6 +111,7 @@ class Publisher:
         self._waiting.pop(shard, None)
         outcomes = await self._composer.look(tips, anew=shard in self.anew)
         self._note_holds(shard, outcomes)
+        self._looked_at[shard] = tip
         changed = await self._braked(tips, outcomes)
         newer = await self._newer_renderer(tip)
         edits = quarantine_edits(kept, outcomes)
@@ -123,6 +129,7 @@ class Publisher:
         }
         message = publish_message(subject, main, RENDERER_VERSION, more)
         commit = await self._repo.compose(tip, edits, message)
+        self._looked_at[shard] = commit
         return Move(shard_branch(shard), tip, commit)
 
     def _quarantine(self, kept: Mapping[AppRef, Record], shard: str, tip: str) -> Quarantine:

@@ -36,7 +36,7 @@ class Watcher:
         self._intents = intents
         self._publisher = publisher
         self._writer = writer
-        self._heads: Mapping[str, str] = {}  # of the shard branches, as of the last look
+        self._heads: Mapping[str, str] = {}  # by shard, as of the last listing
         self._compared: PlatformFile | None = None  # under which every app was compared
         self.problem: str | None = None
 
@@ -49,7 +49,7 @@ class Watcher:
             try:
                 await self._upstream.refresh()
                 if clock() - told_at > _TELL_SECONDS:
-                    await self._tell_of_others()
+                    await self._follow_others()
                     told_at = clock()
                 main = await self._intents.tip()
                 stale = bool(self._publisher.unsettled) and clock() - looked_at > _LOOK_AGAIN
@@ -79,16 +79,23 @@ class Watcher:
         await asyncio.gather(*(self._writer.publish(shard) for shard in shards))
         self._compared = platform
 
-    async def _tell_of_others(self) -> None:
-        """Have the cluster told of shard branches that moved, whoever moved them.
+    async def _follow_others(self) -> None:
+        """Have the cluster told of shard branches that moved, whoever moved them; look at others'.
 
-        A command publishes too, and another replica may have died before it told.
+        A command publishes too, and another replica may have died before it told. What it held
+        is known here only after a look, for on the branch nothing is missing.
         """
-        heads = {b: tip for b, tip in (await self._repo.heads()).items() if is_shard_branch(b)}
+        heads = {
+            branch.removeprefix(shard_branch("")): tip
+            for branch, tip in (await self._repo.heads()).items()
+            if is_shard_branch(branch)
+        }
         before, self._heads = self._heads, heads
-        moved = [branch for branch, tip in heads.items() if before and before.get(branch) != tip]
+        moved = [shard for shard, tip in heads.items() if before and before.get(shard) != tip]
         if moved:
-            await self._publisher.published([b.removeprefix(shard_branch("")) for b in moved])
+            await self._publisher.published(moved)
+        others = [shard for shard in moved if not self._publisher.has_seen(shard, heads[shard])]
+        await asyncio.gather(*(self._writer.publish(shard) for shard in others))
 
     def _report(self, message: str) -> None:
         if message != self.problem:
