@@ -18,8 +18,8 @@ from tests.cluster.platform import APPS_HOST, Installed
 from tests.product import ENDED, Person
 
 #: A deploy that does not answer for so long never will, as far as a learner cares.
-GIVE_UP_SECONDS: Final = 120.0
-_VISIT_SECONDS: Final = 0.03  # between two visits
+_GIVE_UP_SECONDS: Final = 120.0
+_VISIT_SECONDS: Final = 0.05  # between two visits
 _STAGES: Final = {"fetched": "fetched", "applied": "applied", "starting": "ready", "live": "told"}
 PROGRAMS: Final = (
     *("kube-apiserver", "etcd", "source-controller", "kustomize-controller"),
@@ -46,52 +46,57 @@ class Timing:
 COLUMNS: Final = tuple(field.name for field in fields(Timing))
 
 
+@dataclass(frozen=True)
 class Visitor:
     """A stranger who asks for one app through the router until it says a word."""
 
-    def __init__(self, apps_url: str) -> None:
-        self._url = apps_url
+    apps_url: str
+    pause: float = _VISIT_SECONDS  # between two visits
+    patience: float = _GIVE_UP_SECONDS
 
-    def until(self, path: str, word: str, since: float, pause: float = _VISIT_SECONDS) -> float:
+    def until(self, path: str, word: str, since: float) -> float:
         """Seconds since `since` (of the performance counter) at the first such answer."""
         headers = {"Host": APPS_HOST}
-        with httpx2.Client(base_url=self._url, headers=headers, timeout=5, trust_env=False) as http:
-            while (took := time.perf_counter() - since) < GIVE_UP_SECONDS:
+        with httpx2.Client(
+            base_url=self.apps_url, headers=headers, timeout=5, trust_env=False
+        ) as http:
+            while time.perf_counter() - since < self.patience:
                 with contextlib.suppress(httpx2.TransportError, ValueError):
                     answer = http.get(path)
                     if answer.is_success and answer.json() == {"word": word}:
                         return time.perf_counter() - since
-                time.sleep(min(pause, GIVE_UP_SECONDS - took))
+                time.sleep(self.pause)
         return math.inf
 
 
-def deploy(platform: Installed, person: Person, word: str, send: Send) -> Timing:
+def deploy(person: Person, visitor: Visitor, word: str, send: Send) -> Timing:
     """Send a deploy of an app that says a word, and see it through."""
     since = time.perf_counter()
     app = send()
     committed = time.perf_counter() - since
     told: dict[str, float] = {}
-    follower = threading.Thread(target=_follow, args=(person, app["app_id"], since, told))
+    end = since + visitor.patience
+    follower = threading.Thread(target=_follow, args=(person, app["app_id"], since, end, told))
     follower.start()
-    answered = Visitor(platform.cluster.apps_url).until(urlsplit(app["url"]).path, word, since)
-    follower.join(GIVE_UP_SECONDS)
+    answered = visitor.until(urlsplit(app["url"]).path, word, since)
+    follower.join(visitor.patience)
     return Timing(committed, answered=answered, **told)
 
 
-def update(platform: Installed, person: Person, app_id: str, word: str) -> Timing:
+def update(person: Person, visitor: Visitor, app_id: str, word: str) -> Timing:
     """Deploy another version of an app."""
     body = {"files": {"user_code.py": says(word)}}
-    return deploy(
-        platform, person, word, lambda: dict(person.ok("PUT", f"/api/apps/{app_id}", json=body))
-    )
+    path = f"/api/apps/{app_id}"
+    return deploy(person, visitor, word, lambda: dict(person.ok("PUT", path, json=body)))
 
 
-def create(platform: Installed, person: Person, word: str) -> Timing:
+def create(person: Person, visitor: Visitor, word: str) -> Timing:
     """Deploy a new app."""
-    return deploy(platform, person, word, lambda: person.create(word, {"user_code.py": says(word)}))
+    files = {"user_code.py": says(word)}
+    return deploy(person, visitor, word, lambda: person.create(word, files))
 
 
-def _follow(person: Person, app_id: str, since: float, told: dict[str, float]) -> None:
+def _follow(person: Person, app_id: str, since: float, end: float, told: dict[str, float]) -> None:
     """Note when each stage is told as done; until the deploy ended, or it is given up."""
     headers = {"Authorization": f"Bearer {person.token}"}
     with (
@@ -101,7 +106,7 @@ def _follow(person: Person, app_id: str, since: float, told: dict[str, float]) -
     ):
         for line in events.iter_lines():
             took = time.perf_counter() - since
-            if took > GIVE_UP_SECONDS:
+            if since + took > end:
                 return
             if not line.startswith("data:"):
                 continue
