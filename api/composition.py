@@ -18,6 +18,7 @@ from api.domain.publication import (
     Accepted,
     Hold,
 )
+from api.domain.quarantine import Record
 from api.domain.repo_layout import (
     InvalidFile,
     PlatformFile,
@@ -44,6 +45,7 @@ class _Shard:
 
     head: str
     platform: PlatformFile
+    quarantined: Mapping[AppRef, Record]
     tenants: dict[str, _SettledTenant] = field(default_factory=dict)
 
 
@@ -106,9 +108,10 @@ class Composer:
             shard is None
             or head is None
             or shard.platform != tips.platform
+            or shard.quarantined != tips.quarantine.records
             or not await self._repo.is_ancestor(shard.head, head)
         ):
-            shard = _Shard(head or "", tips.platform)
+            shard = _Shard(head or "", tips.platform, tips.quarantine.records)
         self._shards[tips.shard] = replace(shard, head=head or "")
         return shard.tenants
 

@@ -85,7 +85,8 @@ class Verdicts:
             _log.exception("app %s could not be looked at", app.ref.app_id)
             hint = "Look at the last commits of the app; an administrator finds more in the log."
             unread = problem("app.yaml", "unreadable", "This version cannot be read.", hint)
-            return Outcome(app.ref, hold=Hold((unread,), unknown=True))
+            record = tips.quarantine.records.get(app.ref)
+            return Outcome(app.ref, hold=Hold((unread,), unknown=True), quarantined=record)
 
     async def _outcome(self, tips: Tips, app: Sides) -> Outcome:
         if not app.intent:
@@ -117,7 +118,7 @@ class Verdicts:
             return Outcome(app.ref, await self._edits(tips, app, target), hold=hold)
         except RenderError as error:
             unrendered = problem("app.yaml", "render", str(error), "Change the value it names.")
-            return Outcome(app.ref, hold=Hold((unrendered,)))
+            return Outcome(app.ref, hold=Hold((unrendered,)), quarantined=record)
 
     async def _gone_back(
         self, app: Sides, record: Record, settings: AppFile | None, hold: Hold | None
@@ -204,14 +205,22 @@ class Verdicts:
         )
 
     async def settled(self, tips: Tips, outcome: Outcome, app: Sides | None) -> Outcome:
-        """The shard is written anyway: drop the old code of an app whose new version is live."""
+        """The shard is written anyway: drop the old code of an app whose new version is live.
+
+        Not of one that another renderer or runner image made: it would be restarted by this.
+        """
         if outcome.edits is not None or app is None or app.accepted is None or app.stands is None:
             return outcome
         if outcome.quarantined:
             return outcome
         if "serving" not in app.stands.children or not await self._renderer.is_live(app):
             return outcome
-        return replace(outcome, edits=await self._as_it_stands(tips, app, settled=True))
+        if not await self._renderer.is_of_today(app.stands):
+            return outcome
+        try:
+            return replace(outcome, edits=await self._as_it_stands(tips, app, settled=True))
+        except RenderError:
+            return outcome  # as it stands it serves; what is wrong is told at its next deploy
 
     async def renewed(self, tips: Tips, outcome: Outcome, app: Sides | None) -> Outcome:
         """Rendered by today's renderer, unless it was or is written anyway."""

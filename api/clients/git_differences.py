@@ -84,7 +84,7 @@ def _entries(raw: bytes, start: int, stop: int) -> tuple[set[_RawEntry], int]:
     for match in _ENTRY.finditer(raw, start):
         if match.start() >= stop:
             break
-        found.add((match[1], match[2], match[3]))
+        found.add((match[1].lstrip(b"0"), match[2], match[3]))  # some write a folder as 040000
         end = match.end()
     return found, len(raw) - end
 

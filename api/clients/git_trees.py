@@ -258,7 +258,7 @@ def _with_folders(tree: pygit2.Tree, items: Mapping[str, _Item | None]) -> bytes
     """A tree's own bytes with other folders in place of some that it has; None for more than that.
 
     Four times as fast as a TreeBuilder for `apps/` with 4,096 shards, which is one edit of every
-    deploy. The place of an entry is found by name and old id: no shorter text could be unique.
+    deploy. The place of an entry is found by name and old id; a longer name may end alike.
     """
     raw = tree.read_raw()
     for name, item in items.items():
@@ -268,7 +268,9 @@ def _with_folders(tree: pygit2.Tree, items: Mapping[str, _Item | None]) -> bytes
         if not isinstance(old, pygit2.Tree):
             return None
         entry = b"40000 %s\0" % name.encode()
-        raw = raw.replace(entry + old.id.raw, entry + item[0].raw, 1)
+        if raw.count(entry + old.id.raw) != 1:
+            return None
+        raw = raw.replace(entry + old.id.raw, entry + item[0].raw)
     return raw
 
 

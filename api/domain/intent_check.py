@@ -13,7 +13,7 @@ from api.domain.repo_layout import ENTRIES, AppFile, InvalidFile, is_plain_path,
 from api.domain.source_check import Diagnostic
 
 #: Raise it when a rule here changes: checks are cached under it.
-VERSION: Final = 1
+VERSION: Final = 2
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,13 @@ _DEPLOYMENT_FIELDS: Final = (
     (*_CONTAINER, "*", "resources", "*"),
     (*_CONTAINER, "*", "resources", "*", "*"),
 )
-#: Annotations that steer the cluster (Flux' prune, an autoscaler's evict, AppArmor), or are ours.
-_RESERVED: Final = ("fastapi-platform", "kubernetes.io", "k8s.io", "fluxcd.io", "traefik.io")
+#: Annotations that steer the cluster (Flux' prune, an autoscaler's evict, AppArmor, another network
+#: interface, a sidecar), or are ours.
+_RESERVED: Final = (
+    *("fastapi-platform", "kubernetes.io", "k8s.io", "fluxcd.io", "traefik.io"),
+    *("cncf.io", "projectcalico.org", "cilium.io", "ovn.org", "antrea.io", "kube-ovn.io"),
+    *("istio.io", "linkerd.io", "kuma.io", "hashicorp.com"),
+)
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _KEY_DOMAIN: Final = re.compile(
     r"(?=.{1,253}\Z)[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*"
@@ -182,7 +187,9 @@ def _annotations(kind: str, annotations: Any) -> Iterator[Diagnostic]:
 
 def _is_own(key: str) -> bool:
     domain, slash, _ = key.partition("/")
-    return not slash or not any(
+    if not slash:
+        return "." not in key  # container runtimes read keys such as io.kubernetes.cri-o.Devices
+    return not any(
         domain.lower() == reserved or domain.lower().endswith(f".{reserved}")
         for reserved in _RESERVED
     )

@@ -33,10 +33,13 @@ _REFUSALS: Final = frozenset({"Invalid", "Forbidden", "BadRequest", "RequestEnti
 _REFUSED_SO: Final = re.compile(
     r'admission webhook "[a-z0-9.-]{1,253}" denied the request|failed to create typed patch object'
 )
-#: … what is forbidden whatever the app is: a namespace that ends, rights that are missing.
+#: … what is forbidden whatever the app is: a namespace that ends, rights that are missing, a
+#: policy without its values, an image that the operator has not listed yet.
 _NOT_ITS_FAULT: Final = re.compile(
     r'[a-z0-9./-]{1,253} "[a-z0-9.-]{1,253}" is forbidden: '
-    r'(?:unable to create new content in namespace \S+ because it is being terminated|User ")'
+    r'(?:unable to create new content in namespace \S+ because it is being terminated|User "'
+    r"|ValidatingAdmissionPolicy '[a-z0-9.-]{1,253}' with binding '[a-z0-9.-]{1,253}' denied "
+    r"request: (?:failed to configure |rule pod-image))"
 )
 _BUILD: Final = re.compile(
     r"kustomize build failed: accumulating resources: "

@@ -224,6 +224,10 @@ HOSTILE = {
     "no AppArmor": with_annotation(
         "container.apparmor.security.beta.kubernetes.io/app: unconfined"
     ),
+    "another network interface": with_annotation("k8s.v1.cni.cncf.io/networks: a"),
+    "an address of its own": with_annotation("cni.projectcalico.org/ipAddrs: a"),
+    "a sidecar": with_annotation('sidecar.istio.io/inject: "true"'),
+    "a device": with_annotation("io.kubernetes.cri-o.Devices: a"),
     "a number as annotation": with_annotation("a: 1"),
     "an annotation's name too long": with_annotation(f'{"a" * 64}: "x"'),
     "an annotation's name with a space": with_annotation('"a b": "x"'),

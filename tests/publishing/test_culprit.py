@@ -81,6 +81,12 @@ def test_the_app_whose_object_flux_names_is_found(words, ref):
         named("Deployment", "shop", reason="(Forbidden)",
               said='deployments.apps "shop" is forbidden: User "system:serviceaccount:a:b" cannot '
                    'patch resource "deployments"'),
+        *(
+            named("Deployment", "shop", reason="(Invalid)",
+                  said="deployments.apps \"shop\" is forbidden: ValidatingAdmissionPolicy 'a' with "
+                       f"binding 'a' denied request: {said}")
+            for said in ("failed to configure binding: no params found", "rule pod-image: not x")
+        ),
         "Deployment/user-uada/shop delete failed: no",
         " " + named("Deployment", "shop"),
         "x: " + named("Deployment", "shop"),

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -12,13 +13,14 @@ from api.domain.commit_message import source_commit
 from api.domain.drafts import AppDraft
 from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import namespace_of, shard_of
-from api.domain.quarantine import QUARANTINE_FILE, read_quarantine
+from api.domain.quarantine import QUARANTINE_FILE, Quarantine, Record, read_quarantine
 from api.domain.repo_layout import dump
 from api.domain.rollout import Shard
 from api.errors import InvalidRequest
 from api.publishing_once import PublishingOnce
 from api.recomposition import Recomposition
 from api.refusals import Refusals
+from api.rendering import Tips
 from api.watching import Watcher
 from tests.publishing.stack import FORBIDDEN, HELLO, Stack, account, folder
 
@@ -234,6 +236,21 @@ async def test_a_restarted_replica_knows_it_from_the_branch(stack, flux, refusal
     await stack.look()
     assert stack.hold(ref).first.code == "refused"
     assert await stack.tip(ref) == tip
+
+
+async def test_what_a_look_remembers_says_nothing_once_another_refusal_is_kept(stack):
+    app = await stack.deploy(BOB)
+    await stack.look()
+    composer, main = stack.publisher._composer, await stack.intents.indexed_tip()
+    platform = await stack.intents.platform(main)
+    record = Record(await stack.intents.entries(main, platform, app.ref), None, "no")
+    tips = Tips(SHARD, main, await stack.tip(app.ref), main, platform)
+    [remembered] = await composer.look(tips)
+    assert remembered.edits is remembered.quarantined is None
+    [told] = await composer.look(replace(tips, quarantine=Quarantine({app.ref: record})))
+    assert told.quarantined == record
+    [settled] = await composer.look(tips)
+    assert settled.quarantined is None
 
 
 async def test_replicas_that_race_write_the_same_commit(stack, flux, refusals):

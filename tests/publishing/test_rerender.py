@@ -5,6 +5,7 @@ import subprocess
 from dataclasses import dataclass, replace
 
 import pytest
+import yaml
 
 from api import publishing, recomposition, rerender
 from api.audit import Audit, Known
@@ -17,7 +18,7 @@ from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef, shard_of
 from api.domain.quarantine import QUARANTINE_FILE
 from api.domain.repo_layout import dump
-from api.domain.rollout import Observation, Pod, Shard, Workload
+from api.domain.rollout import LiveVersion, Observation, Pod, Shard, Workload
 from api.errors import InvalidRequest
 from api.recomposition import Recomposition
 from api.refusals import Refusals
@@ -150,6 +151,21 @@ async def test_only_what_another_release_made_is_rendered_so_it_goes_on_where_it
     assert await made(stack, third.ref) == MadeWith(NOW, NEW_IMAGE)
     assert await made(stack, second.ref) == MadeWith(NOW, IMAGE), "in another shard"
     assert list(await release.rerender().stale()) == [shard_of("uada", 2)]
+
+
+async def test_a_neighbours_deploy_restarts_nobody(stack, release):
+    app = await stack.deploy(BOB)
+    for code in ("# 2\n", "# 3\n"):
+        text = (await stack.published(app.ref))["kustomization.yaml"]
+        intent = yaml.safe_load(text)["metadata"]["annotations"]["fastapi-platform/intent"]
+        stack.live[app.ref] = LiveVersion(intent, f"{app.ref.app_id}-code-abc")
+        if code == "# 2\n":
+            await stack.deployments.update(BOB, app.ref, AppDraft(code=code + HELLO), None, "r")
+    release.update(image=NEW_IMAGE)
+    before = await stack.published(app.ref)
+    assert any(path.startswith("serving/") for path in before)
+    await stack.deploy(BOB, "Two")
+    assert await stack.published(app.ref) == before
 
 
 async def test_the_tenants_own_objects_are_rendered_too(stack, release, monkeypatch):

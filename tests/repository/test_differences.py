@@ -60,4 +60,19 @@ def test_a_large_folder_is_edited_as_if_it_were_built_anew(repository, touched, 
     assert found == str(made(repository, expected).id)
 
 
+def test_an_edit_finds_its_folder_beside_one_whose_name_ends_alike(repository):
+    content = {f"{n:03x}": "folder/a" for n in range(600)} | {"!40000 001": "folder/a"}
+    commit = repository.create_commit(None, WHO, WHO, "", made(repository, content).id, [])
+    found = git_trees.store(repository, {"001/f": b"b"}, str(commit))
+    assert found == str(made(repository, content | {"001": "folder/b"}).id)
+
+
+def test_a_folder_is_one_also_where_its_mode_has_a_leading_zero(repository):
+    trees = [repository[made(repository, {"a": what}).id] for what in ("folder/a", "folder/b")]
+    raw = trees[1].read_raw().replace(b"40000 ", b"040000 ")
+    [found] = differences(repository, trees[0], repository[repository.odb.write(TREE, raw)])
+    assert (found.file, found.new) == (False, repository[trees[1]["a"].id])
+
+
+TREE = pygit2.enums.ObjectType.TREE
 WHO = pygit2.Signature("E", "e@example.org", 0, 0)
