@@ -181,7 +181,7 @@ def _more(**fields: Any) -> Edit:
 
 
 def _init(manifest: Object) -> None:
-    served = ("startupProbe", "readinessProbe", "livenessProbe", "ports")
+    served = ("startupProbe", "readinessProbe", "livenessProbe", "ports", "lifecycle")
     first = {k: v for k, v in _container(manifest).items() if k not in served}
     _pod(manifest)["initContainers"] = [{**copy.deepcopy(first), "name": "first"}]
 
