@@ -1046,7 +1046,7 @@ export interface components {
         };
         /**
          * PartHealth
-         * @description Whether one part can be used, and if not, why.
+         * @description Whether one part can be used, and if not, why; what is amiss with a part that can.
          */
         PartHealth: {
             /** Ok */
