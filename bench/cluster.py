@@ -220,13 +220,9 @@ def peer_begins(bench: Bench) -> None:
 
 def peer_crowded(bench: Bench, peer: Peer) -> None:
     """The usual layout, with all that the shards hold."""
-    peer.take_over()
     apps = len({path.split("/")[1] for path in bench.rendered if path.count("/") > 1})
-    first = peer.deploy("many", bench.rendered)
-    print(f"(peer: {apps} apps taken over; the app among them answered after {first:.0f} s)")
-    if first == float("inf"):
-        print(f"(peer: they are still being applied; waiting {_SETTLE_SECONDS * 8:.0f} s more)")
-        time.sleep(_SETTLE_SECONDS * 8)
+    print(f"(peer: {apps} apps applied once in {peer.fill(bench.rendered):.0f} s)", flush=True)
+    time.sleep(_SETTLE_SECONDS)
     cost = Cost()
     found = [peer_deploy(bench, peer, cost) for _ in range(bench.sizes.peer_deploys)]
     peer_row(bench, f"{apps} other apps", found, cost)

@@ -28,10 +28,14 @@ from bench.cluster_crowd import move, render
 from bench.cluster_deploys import Visitor
 from bench.deploy import says
 from tests.cluster.platform import Installed
+from tests.product import eventually
 from tests.remote.git_server import bare
 
 _NAME: Final = "peer"
 _REF: Final = AppRef("upeer", "peer-app")
+_PATIENCE_SECONDS: Final = 400.0
+_FILL_SECONDS: Final = 900.0
+_LOOK_SECONDS: Final = 2.0
 _FLUX: Final = "toolkit.fluxcd.io/v1"
 
 
@@ -103,15 +107,38 @@ class Peer:
     def answers(self, word: str, since: float) -> float:
         """Seconds since then at the first answer with the word; infinite when none comes."""
         path = f"{app_path(_REF)}/"
-        return Visitor(self.platform.cluster.apps_url).until(path, word, since)
+        visitor = Visitor(self.platform.cluster.apps_url, patience=_PATIENCE_SECONDS)
+        return visitor.until(path, word, since)
 
-    def deploy(self, word: str, more: dict[str, Edit] | None = None) -> float:
-        """Seconds from the push of a new version until it answers; `more` files ride along."""
-        commit = asyncio.run(self._commit(self.version(word) | (more or {}), f"Deploy {word}\n"))
+    def deploy(self, word: str) -> float:
+        """Seconds from the push of a new version until it answers."""
+        commit = asyncio.run(self._commit(self.version(word), f"Deploy {word}\n"))
         since = time.perf_counter()
+        self._push(commit)
+        return self.answers(word, since)
+
+    def fill(self, files: dict[str, Edit]) -> float:
+        """Take over what the shards hold; seconds until Flux has applied it.
+
+        Raises AssertionError when it does not come to that.
+        """
+        self._suspend_shards()
+        commit = asyncio.run(self._commit(files, "Take over\n"))
+        since = time.perf_counter()
+        self._push(commit)
+        get = ("get", "kustomization", _NAME, "-n", NAMESPACE)
+        jsonpath = "-o=jsonpath={.status.lastAppliedRevision}"
+
+        def applied() -> bool:
+            time.sleep(_LOOK_SECONDS)
+            return self.platform.cluster.kubectl(*get, jsonpath).endswith(commit)
+
+        eventually("the peer has applied all apps", applied, _FILL_SECONDS)
+        return time.perf_counter() - since
+
+    def _push(self, commit: str) -> None:
         move(self.repo, {MAIN: commit})
         self._poke()
-        return self.answers(word, since)
 
     async def _commit(self, files: dict[str, Edit], message: str) -> str:
         """Written, while the branch still points at the one before."""
@@ -121,8 +148,8 @@ class Peer:
         await self.repo.store()
         return str(commit)
 
-    def take_over(self) -> None:
-        """Stop the shards, so that two layouts do not fight over the same objects."""
+    def _suspend_shards(self) -> None:
+        """So that two layouts do not fight over the same objects."""
         patch = '{"spec": {"suspend": true}}'
         cluster = self.platform.cluster
         get = ("get", "kustomizations", "-n", NAMESPACE, "-l", "fastapi-platform/shard", "-o=name")
