@@ -47,6 +47,11 @@ def pods(platform: Installed, app: dict[str, Any]) -> list[dict[str, Any]]:
     return list(json.loads(text)["items"])
 
 
+def names(platform: Installed, app: dict[str, Any]) -> set[str]:
+    """Of the app's pods, those on their way out included."""
+    return {pod["metadata"]["name"] for pod in pods(platform, app)}
+
+
 def test_a_deploy_passes_every_stage_and_answers_through_the_router(
     platform: Installed, learner: Person
 ) -> None:
@@ -104,7 +109,7 @@ def test_the_old_version_serves_while_a_broken_one_fails_and_a_fix_goes_live(
     name, namespace = serving["metadata"]["name"], serving["metadata"]["namespace"]
     platform.cluster.kubectl("delete", "pod", name, "-n", namespace, "--wait=false")
     eventually("another pod of the old version serves", lambda: serves(platform, app, "good"), 60)
-    assert name not in {pod["metadata"]["name"] for pod in pods(platform, app)}
+    eventually("the deleted one has ended", lambda: name not in names(platform, app), 60)
 
     fixed = update(learner, app, marked("fixed"))
     learner.live(app["app_id"], fixed["commit"], LIVE_SECONDS)
