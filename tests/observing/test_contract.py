@@ -140,7 +140,7 @@ async def test_what_flux_reports_of_the_apps_shard_is_seen(server, cluster):
     words = f"Deployment/{NAMESPACE}/{APP} dry-run failed"
     failed = condition("Ready", "False", "ReconciliationFailed", words)
     await server.create(KUSTOMIZATIONS, kustomization(SHARD, TIP, BEFORE, failed))
-    seen = (await until(cluster, lambda o: o.shard.apply_error)).shard
+    seen = (await until(cluster, lambda o: o.shard.apply_error and o.shard.fetched)).shard
     assert (seen.fetched, seen.attempted, seen.applied) == (TIP, TIP, BEFORE)
     assert (seen.apply_error, seen.fetch_error, seen.suspended) == (words, None, False)
     current = (await server.http.get(f"{KUSTOMIZATIONS}/shard-{SHARD}")).json()
