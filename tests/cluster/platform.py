@@ -30,6 +30,8 @@ from tests.remote.git_server import GitServer, bare
 ZONE: Final = "localhost"
 APPS_HOST: Final = f"apps.{ZONE}"
 REPOSITORY: Final = "platform.git"
+#: The policies let it pass, and no registry has it.
+UNFETCHABLE_IMAGE: Final = "localhost:1/none:1"
 #: 257 sources are fetched and applied once, two at a time.
 _FIRST_APPLY_SECONDS: Final = 400.0
 _SHARDS: Final = 256
@@ -70,7 +72,8 @@ def installed(
     """Install everything, wait until Flux has applied every shard once, and serve."""
     bare(git.root, REPOSITORY)
     product = Product(folder / "data", _settings(cluster, git, folder, lines) | settings)
-    _operator(product, "init-repo", "--cluster", "test", "--source-url", git.url(REPOSITORY))
+    where = ("--cluster", "test", "--source-url", git.url(REPOSITORY))
+    _operator(product, "init-repo", *where, "--image", UNFETCHABLE_IMAGE)
     _bootstrap(cluster, git, folder)
     platform = Installed(cluster, git, product, lines)
     eventually("Flux has applied every shard", lambda: _all_ready(cluster), _FIRST_APPLY_SECONDS)

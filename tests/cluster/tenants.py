@@ -18,12 +18,12 @@ from api.domain.repo_layout import Ceilings, PlatformFile, TenantFile
 from api.init_repo import TEMPLATE, read_folder
 from tests.cluster.plane.cluster import Cluster
 from tests.cluster.plane.slot import PlaneFailed
+from tests.cluster.platform import UNFETCHABLE_IMAGE
 from tests.manifests.folders import TENANT, TEXTS, app, build, render
 
 Object = dict[str, Any]
 #: What all tests of one cluster agree on, for its policies know one host and one list of images.
 APPS_HOST: Final = "apps.localhost"
-UNFETCHABLE_IMAGE: Final = "localhost:1/none:1"
 _SECONDS: Final = 30.0
 
 

@@ -10,12 +10,10 @@ from typing import Any
 
 import httpx2
 import pytest
-import yaml
 
 from api.clients.kubernetes_api import KubernetesApi
 from api.clients.kubernetes_cluster import KubernetesCluster
-from api.clients.kubernetes_objects import FLUX_NAMESPACE
-from api.domain.names import app_path, shard_of
+from api.domain.names import app_path
 from api.domain.progress import Intent, Progress, Reached, progress
 from api.domain.rollout import Observation
 from api.errors import ClusterUnavailable
@@ -23,7 +21,6 @@ from api.settings import Settings
 from tests.cluster.learners import Learner
 from tests.cluster.plane.cluster import Cluster
 from tests.cluster.tenants import APPS_HOST, UNFETCHABLE_IMAGE
-from tests.remote.git_server import bare
 
 pytestmark = pytest.mark.usefixtures("policies")
 HELLO = """\
@@ -220,50 +217,6 @@ async def _ask_until_cancelled(visitor: httpx2.AsyncClient, learner: Learner) ->
     while True:
         await visitor.get(f"{app_path(learner.ref)}/")
         await asyncio.sleep(0.2)
-
-
-async def test_flux_fetches_as_soon_as_it_is_told(watched, learner, git_server, push):
-    cluster, shard = learner.cluster, shard_of(learner.ref.user_id, 2)
-    cluster.apply(yaml.safe_dump_all(flux_objects(shard, git_server.url(learner.namespace))))
-    cluster.apply(RECEIVER.read_text())
-    cluster.kubectl(
-        *("wait", "receiver/shards", "-n", FLUX_NAMESPACE),
-        *("--for=condition=Ready", "--timeout=60s"),
-    )
-    bare(git_server.root, learner.namespace)
-    try:
-        for text in ("one", "two"):
-            tip = push(learner.namespace, f"flux/{shard}", {"README.md": text})
-            watched.tips[shard] = tip
-            await watched.cluster.poke([shard])
-            seen = await watched.until(learner, lambda o, tip=tip: o.shard.fetched == tip, 30)
-            assert seen.shard.fetch_error is None
-            assert seen.times["fetched"]
-    finally:
-        cluster.kubectl("delete", "gitrepository", f"shard-{shard}", "-n", FLUX_NAMESPACE)
-
-
-def flux_objects(shard: str, url: str) -> list[dict[str, Any]]:
-    """A source that looks by itself every ten minutes only, and the Receiver's secret."""
-    about = {
-        "namespace": FLUX_NAMESPACE,
-        "labels": {"app.kubernetes.io/part-of": "fastapi-platform"},
-    }
-    return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FLUX_NAMESPACE}},
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "receiver-token", **about},
-            "stringData": {"token": TOKEN},
-        },
-        {
-            "apiVersion": "source.toolkit.fluxcd.io/v1",
-            "kind": "GitRepository",
-            "metadata": {"name": f"shard-{shard}", **about},
-            "spec": {"interval": "10m", "url": url, "ref": {"branch": f"flux/{shard}"}},
-        },
-    ]
 
 
 async def test_an_api_server_that_is_killed_is_followed_again(watched, learner, plane):
