@@ -34,9 +34,11 @@ test: setup-dev lint ## Run every check that needs no cluster
 
 # With KUBECONFIG, on that cluster; without, as root, on a throwaway one. KEEP=1 leaves it up.
 export KEEP
+# Some of them only: make test-cluster CLUSTER_TESTS=tests/cluster/test_deploys.py
+CLUSTER_TESTS ?= tests/cluster tests/observing/test_contract.py
 test-cluster: setup-dev ## Run the tests on a real control plane (see tests/cluster/README.md)
 	$(if $(KUBECONFIG),,$(BIN)/python -m tests.cluster.plane prepare)
-	$(BIN)/pytest tests/cluster tests/observing/test_contract.py
+	$(BIN)/pytest $(CLUSTER_TESTS)
 
 lint: setup-dev ## Check format, style, types and the direction of imports
 	$(BIN)/ruff format --check .
