@@ -16,6 +16,7 @@ from api.composition import Composer
 from api.domain.commit_message import (
     COMMITTER,
     RERENDER,
+    newer_renderer,
     publish_message,
     source_commit,
     trailers,
@@ -222,9 +223,7 @@ class Publisher:
     async def _newer_renderer(self, tip: str) -> str | None:
         """The renderer of the branch's last commit, if it is newer than ours."""
         info = await self._repo.info(tip)
-        version = trailers(info.message if info else "").get("Renderer-Version", ["0"])[0]
-        older = version.isdecimal() and int(version) <= RENDERER_VERSION
-        return None if older else version
+        return newer_renderer(info.message if info else "", RENDERER_VERSION)
 
     def _note_holds(self, shard: str, outcomes: Sequence[Outcome]) -> None:
         before = self.holds(shard)

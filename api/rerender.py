@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.commit_message import trailers
+from api.domain.commit_message import newer_renderer
 from api.domain.health import is_ready, why_not_ready
 from api.domain.made_with import MadeWith, made_with
 from api.domain.names import AppRef, is_id
@@ -113,8 +113,7 @@ class Rerender:
         found = []
         for shard, tip in (await self._tips(shards)).items():
             info = await self._repo.info(tip)
-            version = trailers(info.message if info else "").get("Renderer-Version", ["0"])[0]
-            if not version.isdecimal() or int(version) > self.today.renderer:
+            if newer_renderer(info.message if info else "", self.today.renderer) is not None:
                 found.append(shard)
         return found
 

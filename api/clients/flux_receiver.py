@@ -19,9 +19,9 @@ from typing import Final, Literal
 
 import httpx2
 
+from api.domain.flux_objects import NAMESPACE, RECEIVER
+
 _LOG: Final = logging.getLogger(__name__)
-RECEIVER: Final = "shards"
-NAMESPACE: Final = "fastapi-platform-flux"
 #: Seconds after the branch moved at which Flux is told (again).
 _MOMENTS: Final = (0.0, 1.0, 2.0, 5.0, 15.0, 60.0)
 #: Seconds between attempts while the Receiver takes nothing, however long that is.

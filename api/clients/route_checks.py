@@ -87,7 +87,7 @@ class RouteChecks:
             if wanted.intent != asked_for:
                 delay, in_a_row, asked_for, begun = _FIRST_DELAY, 0, wanted.intent, now
             async with self._turns:
-                found = await self._intent_at(ref)
+                found = await intent_at(self._client, ref)
             if found == self._wanted[ref].intent == asked_for:
                 in_a_row += 1
                 if in_a_row >= wanted.times:
@@ -106,11 +106,16 @@ class RouteChecks:
         if not task.cancelled() and (error := task.exception()):
             _LOG.error("%s failed", task.get_name(), exc_info=error)
 
-    async def _intent_at(self, ref: AppRef) -> str | None:
-        try:
-            answer = await self._client.get(f"{app_path(ref)}/")
-        except httpx2.HTTPError:
-            return None
-        if answer.status_code != _NO_CONTENT:
-            return None
-        return answer.headers.get("fastapi-platform-intent")
+
+async def intent_at(client: httpx2.AsyncClient, ref: AppRef) -> str | None:
+    """The version that answers at an app's own address; None when none does.
+
+    `client` leads to the router and carries the header that the runner itself answers.
+    """
+    try:
+        answer = await client.get(f"{app_path(ref)}/")
+    except httpx2.HTTPError:
+        return None
+    if answer.status_code != _NO_CONTENT:
+        return None
+    return answer.headers.get("fastapi-platform-intent")

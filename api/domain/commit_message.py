@@ -94,3 +94,9 @@ def source_commit(message: str) -> str | None:
 def _message(subject: str, pairs: Iterable[tuple[str, str]]) -> str:
     lines = "".join(f"{name}: {value}\n" for name, value in pairs if value)
     return f"{subject}\n\n{lines}"
+
+
+def newer_renderer(message: str, ours: int) -> str | None:
+    """The renderer that a publish commit names, if it is newer than ours or no number at all."""
+    version = trailers(message).get("Renderer-Version", ["0"])[0]
+    return None if version.isdecimal() and int(version) <= ours else version

@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from api.domain.names import AppRef, app_path
+from api.clients.route_checks import intent_at
+from api.domain.names import AppRef
 from api.errors import ClusterUnavailable
 from api.local import tasks
 from api.local.certificate import make_certificate
@@ -34,7 +35,6 @@ _LONGEST_DELAY: Final = 30.0
 _STAYED_UP: Final = 60.0
 _POLL: Final = 0.02
 _LOOPBACKS: Final = {"127.0.0.1", "localhost", "0.0.0.0", "::", "::1"}  # noqa: S104  (compared)
-_NO_CONTENT: Final = 204
 _PROBE: Final = {"fastapi-platform-probe": "1"}  # answered by the runner, not by the app
 _ENCODED: Final = (
     *("Slash", "BackSlash", "NullCharacter", "Semicolon"),
@@ -105,13 +105,7 @@ class Router:
 
     async def intent_at(self, ref: AppRef) -> str | None:
         """The version that answers at the app's own address; None when none does."""
-        try:
-            answer = await self._client.get(f"{app_path(ref)}/")
-        except httpx2.HTTPError:
-            return None
-        if answer.status_code != _NO_CONTENT:
-            return None
-        return answer.headers.get("fastapi-platform-intent")
+        return await intent_at(self._client, ref)
 
     @property
     def _entry_points(self) -> dict[str, str]:
