@@ -1,6 +1,7 @@
 """What routes ask for: the opened parts of the platform, and who is asking."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -61,6 +62,7 @@ class Platform:
     cluster: Cluster
     metrics: Metrics
     validations: turns.Turns
+    followed_logs: turns.Turns
     checks: Mapping[str, Check]  # name of the part → its readiness
 
 
@@ -154,5 +156,15 @@ async def _validating(platform: CurrentPlatform, user: CurrentUser) -> AsyncIter
         yield
 
 
+async def _following(
+    platform: CurrentPlatform, user: CurrentUser, *, follow: bool = False
+) -> AsyncIterator[None]:
+    """Lasts until the answer was sent, or whoever asked has gone."""
+    with platform.followed_logs.turn(user.user_id) if follow else nullcontext():
+        yield
+
+
+#: Nobody's logs use up the streams of all.
+Following = Depends(_following)
 #: Nobody's typing keeps everybody else's checks waiting.
 Validating = Depends(_validating)

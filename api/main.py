@@ -35,6 +35,8 @@ from api.watching import Watcher
 _log = logging.getLogger(__name__)
 #: Checks under way at once for one person who types: the editor sends one at a time.
 MAX_VALIDATIONS: Final = 4
+#: Logs that one person follows at once: a page shows one, and may be open a few times.
+MAX_FOLLOWED_LOGS: Final = 4
 #: Seconds between looks at whether `main` moved by other hands (a local ref costs 20 µs).
 POLL_SECONDS: Final = 0.5
 #: Seconds between looks at what the cluster refuses, which is in memory.
@@ -124,7 +126,16 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         rollouts=rollouts,
         cluster=cluster,
         metrics=metrics,
-        validations=Turns(MAX_VALIDATIONS),
+        validations=Turns(
+            MAX_VALIDATIONS,
+            "checks are under way",
+            "Wait for an answer before you send the next one.",
+        ),
+        followed_logs=Turns(
+            MAX_FOLLOWED_LOGS,
+            "logs are being followed",
+            "Close another page that shows a log, or read this one without `follow`.",
+        ),
         checks=checks,
     )
 

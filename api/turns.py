@@ -8,10 +8,12 @@ from api.errors import TooManyRequests
 
 
 class Turns:
-    """Counts what is under way, by person."""
+    """Counts what is under way, by person; `what` and `hint` are for whoever has enough of it."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, what: str, hint: str) -> None:
         self._most = most
+        self._what = what
+        self._hint = hint
         self._under_way: Counter[str] = Counter()
 
     @contextmanager
@@ -19,8 +21,8 @@ class Turns:
         """Work while the context lasts; raises TooManyRequests when all turns are taken."""
         if self._under_way[user_id] >= self._most:
             raise TooManyRequests(
-                f"{self._most} of these are under way for you already.",
-                hint="Wait for an answer before you send the next one.",
+                f"{self._most} {self._what} for you already.",
+                hint=self._hint,
                 details={"retry_after": 1},
             )
         self._under_way[user_id] += 1

@@ -23,6 +23,9 @@ _CONNECT_SECONDS: Final = 5.0
 _MAX_WORDS: Final = 500
 #: An object in etcd has at most 1.5 MiB; as a line of a watch it stays far below this.
 MAX_LINE: Final = 16 << 20
+#: What a program prints is its own affair, and what is held of it is ours.
+MAX_LOG_LINE: Final = 16 << 10
+_CUT: Final = b" [cut here: the line is longer than 16 KiB]"
 
 
 class ApiRefused(ClusterUnavailable):
@@ -76,6 +79,14 @@ class KubernetesApi:
         """
         async with self._answer(path, query, "*/*", None, silence) as answer:
             yield _lines(answer)
+
+    @asynccontextmanager
+    async def log(
+        self, path: str, query: Mapping[str, str], *, silence: float | None
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The same for a log: a line longer than MAX_LOG_LINE bytes is cut, and says so."""
+        async with self._answer(path, query, "*/*", None, silence) as answer:
+            yield _cut_lines(answer)
 
     @asynccontextmanager
     async def _answer(
@@ -143,6 +154,31 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
             raise ClusterUnavailable("The API server sent a line without an end.")
     if rest:
         yield bytes(rest)
+
+
+async def _cut_lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """A line that is too long is told as soon as it is; what follows of it is read and dropped."""
+    rest = bytearray()
+    told = False
+    async for chunk in response.content.iter_any():
+        *ends, tail = chunk.split(b"\n")
+        for end in ends:
+            if not told:
+                yield _cut(rest + end)
+            rest.clear()
+            told = False
+        if not told:
+            rest += tail
+        if len(rest) > MAX_LOG_LINE:
+            yield _cut(rest)
+            rest.clear()
+            told = True
+    if rest:
+        yield bytes(rest)
+
+
+def _cut(line: bytearray) -> bytes:
+    return bytes(line) if len(line) <= MAX_LOG_LINE else bytes(line[:MAX_LOG_LINE]) + _CUT
 
 
 def _message(text: str) -> str:

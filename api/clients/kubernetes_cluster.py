@@ -144,12 +144,11 @@ class KubernetesCluster:
             yield
             await event.wait()
 
-    async def logs(
+    def logs(
         self, ref: AppRef, *, follow: bool = False, previous: bool = False, tail: int = 200
     ) -> AsyncIterator[LogLine]:
         """The output of all the app's pods, oldest first; nothing for an unknown app."""
-        async for line in self._logs.lines(ref, follow=follow, previous=previous, tail=tail):
-            yield line
+        return self._logs.lines(ref, follow=follow, previous=previous, tail=tail)
 
     async def poke(self, shards: Collection[str]) -> None:
         """Have Flux told that these branches moved, now and until its sources follow."""

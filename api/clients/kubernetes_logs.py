@@ -23,11 +23,14 @@ _TAIL_BYTES: Final = 32 << 10
 _TAIL_SECONDS: Final = 5.0
 _TAILS_AT_ONCE: Final = 4
 _KEPT_TAILS: Final = 1000
-_LINE_BYTES: Final = 16 << 10
-#: Streams from the API server; each is a connection here, there and at a kubelet.
+#: Of what was printed so far, from each pod: 2,000 lines may be long ones.
+_READ_BYTES: Final = 1 << 20
+#: Logs that are followed at once, each with a few streams: these are connections here, at the API
+#: server and at a kubelet.
 _FOLLOWED: Final = 200
 _FOLLOWED_OF_APP: Final = 4
-_WAITING_LINES: Final = 1000
+#: Lines for somebody who reads slowly; then the stream waits.
+_WAITING_LINES: Final = 50
 _AGAIN_SECONDS: Final = 1.0
 _STAMP: Final = re.compile(rb"(\S+?)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 #: Answers that say that a container has no log, now or any more.
@@ -90,7 +93,7 @@ class LastWords:
             async with (
                 self._turns,
                 asyncio.timeout(_TAIL_SECONDS),
-                self._api.lines(_path(pod), query, silence=None) as found,
+                self._api.log(_path(pod), query, silence=None) as found,
             ):
                 lines = tuple([_text(line) async for line in found])
         except (ClusterUnavailable, TimeoutError) as error:  # the failure is told without them
@@ -115,31 +118,66 @@ class AppLogs:
         self._api = api
         self._pods = pods
         self._changes = changes
-        self._streams = 0
+        self._followed = 0
 
-    async def lines(
+    def lines(
         self, ref: AppRef, *, follow: bool, previous: bool, tail: int
     ) -> AsyncIterator[LogLine]:
         """The last `tail` lines, oldest first, and with `follow` whatever comes after them.
 
-        Raises ClusterUnavailable when they cannot be read, or too many logs are followed.
+        Raises ClusterUnavailable: at once when too many logs are followed, which is an answer and
+        not the end of a stream; later when lines cannot be read.
         """
+        if not follow:
+            return self._printed(ref, {}, previous=previous, tail=tail)
+        self._require_place()
+        return self._followed_lines(ref, previous=previous, tail=tail)
+
+    def _require_place(self) -> None:
+        if self._followed >= _FOLLOWED:
+            raise ClusterUnavailable(
+                f"{_FOLLOWED} logs are being followed, which is all that can be.",
+                hint="The lines so far can be read without following; try again in a moment.",
+            )
+
+    async def _followed_lines(
+        self, ref: AppRef, *, previous: bool, tail: int
+    ) -> AsyncIterator[LogLine]:
+        self._require_place()  # others may have begun since it was promised
+        self._followed += 1
+        seen: dict[str, int] = {}
+        try:
+            async for line in self._printed(ref, seen, previous=previous, tail=tail):
+                yield line
+            async for stamped in self._follow(ref, seen):
+                yield stamped.line
+        finally:
+            self._followed -= 1
+
+    async def _printed(
+        self, ref: AppRef, seen: dict[str, int], *, previous: bool, tail: int
+    ) -> AsyncIterator[LogLine]:
+        """What there is; `seen` is told of the last line of each pod."""
         pods = self._pods(ref)
         tails = [self._tail(pod, previous=previous, tail=tail) for pod in pods]
         read = await asyncio.gather(*tails)
+        seen |= {pod.name: lines[-1].at for pod, lines in zip(pods, read, strict=True) if lines}
         last = deque(heapq.merge(*(sorted(lines) for lines in read)), maxlen=tail)
         for stamped in last:
             yield stamped.line
-        if follow:
-            seen = {pod.name: lines[-1].at for pod, lines in zip(pods, read, strict=True) if lines}
-            async for stamped in self._follow(ref, seen):
-                yield stamped.line
 
     async def _tail(self, pod: SeenPod, *, previous: bool, tail: int) -> list[_Stamped]:
         if pod.runs is None or (previous and not (pod.failed and pod.failed.previous)):
             return []
         query = {"tailLines": str(tail), "previous": "true" if previous else "false"}
-        return [line async for line in self._read(pod, query, silence=_TAIL_SECONDS)]
+        kept: deque[_Stamped] = deque()
+        size = 0
+        async for line in self._read(pod, query, silence=_TAIL_SECONDS):
+            kept.append(line)
+            size += len(line.text)
+            while size > _READ_BYTES:
+                size -= len(kept.popleft().text)
+        return list(kept)
 
     async def _follow(self, ref: AppRef, seen: dict[str, int]) -> AsyncIterator[_Stamped]:
         """The lines after those seen, of each pod that is there or comes."""
@@ -173,17 +211,10 @@ class AppLogs:
         self, pod: SeenPod, seen: dict[str, int], queue: "asyncio.Queue[_Stamped]"
     ) -> None:
         """One pod's lines as they come, again after each restart of its container."""
-        if self._streams >= _FOLLOWED:
-            _LOG.warning("more than %s logs are followed: %s waits", _FOLLOWED, pod.name)
-            return
-        self._streams += 1
-        try:
-            while any(now.name == pod.name for now in self._pods(pod.ref)):
-                with suppress(ClusterUnavailable):  # cut off, or it has no log yet: again
-                    await self._pump_once(pod, seen, queue)
-                await asyncio.sleep(_AGAIN_SECONDS)
-        finally:
-            self._streams -= 1
+        while any(now.name == pod.name for now in self._pods(pod.ref)):
+            with suppress(ClusterUnavailable):  # cut off, or it has no log yet: again
+                await self._pump_once(pod, seen, queue)
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _pump_once(
         self, pod: SeenPod, seen: dict[str, int], queue: "asyncio.Queue[_Stamped]"
@@ -202,7 +233,7 @@ class AppLogs:
     ) -> AsyncIterator[_Stamped]:
         asked = {"container": "app", "timestamps": "true", **query}
         try:
-            async with self._api.lines(_path(pod), asked, silence=silence) as lines:
+            async with self._api.log(_path(pod), asked, silence=silence) as lines:
                 async for line in lines:
                     if stamped := _stamped(line, pod.name):
                         yield stamped
@@ -230,7 +261,7 @@ def _stamped(line: bytes, pod: str) -> _Stamped | None:
 
 
 def _text(line: bytes) -> str:
-    return line[:_LINE_BYTES].decode(errors="replace").rstrip("\r")
+    return line.decode(errors="replace").rstrip("\r")
 
 
 def _began(pod: SeenPod) -> float:

@@ -13,6 +13,7 @@ from api.dependencies import (
     ClusterView,
     CurrentUser,
     Deployments,
+    Following,
     Intents,
     RequestId,
     Rollouts,
@@ -163,7 +164,12 @@ async def events(ref: Ref, rollouts: Rollouts) -> EventStream:
     return EventStream("status", statuses())
 
 
-@router.get("/{app_id}/logs", responses=_OWN | _STREAM, response_model=Logs)
+@router.get(
+    "/{app_id}/logs",
+    responses=documented(401, 403, 404, 429) | _STREAM,
+    response_model=Logs,
+    dependencies=[Following],
+)
 async def logs(
     app: Own,
     cluster: ClusterView,

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from api.clients import kubernetes_api, kubernetes_logs
 from api.clients.kubernetes_api import KubernetesApi
 from api.clients.kubernetes_cluster import KubernetesCluster
 from api.domain.names import AppRef
+from api.errors import ClusterUnavailable
 from api.settings import Settings
 from tests.observing.api_double import ApiDouble
 from tests.observing.api_objects import APP, USER, crash_loop, deployment, namespace, pod
@@ -143,3 +145,52 @@ async def test_pods_that_fail_unasked_cost_nothing(api, cluster):
         api.put(COLLECTION, pod(f"{APP}-rs1-{number}", **crash_loop()))
     await asyncio.sleep(0.2)
     assert not any("/log?" in request for request in api.requests)
+
+
+async def test_a_line_without_an_end_is_cut_and_says_so(api, cluster):
+    api.logs[ONE] = line(1, "a" * 100_000) + line(2, "b")
+    await put(api, cluster, pod(ONE))
+    long, short = await texts(cluster)
+    assert short == "b"
+    assert long.startswith("aaa")
+    assert long.endswith("[cut here: the line is longer than 16 KiB]")
+    assert len(long) < kubernetes_api.MAX_LOG_LINE + 100
+
+
+async def test_a_program_that_never_ends_its_line_is_heard_and_not_kept(api, cluster):
+    api.logs[ONE] = line(1, "a")
+    await put(api, cluster, pod(ONE))
+    lines = cluster.logs(REF, follow=True)
+    async with asyncio.timeout(20):
+        assert (await anext(lines)).text == "a"
+        following = asyncio.ensure_future(anext(lines))
+        await asyncio.sleep(0.1)
+        api.logs[ONE] += line(2, "x" * 50_000).rstrip("\n")
+        assert "[cut here" in (await following).text
+        following = asyncio.ensure_future(anext(lines))
+        api.logs[ONE] += "x" * 1_000_000 + "\n" + line(3, "b")
+        assert (await following).text == "b"
+    await lines.aclose()
+
+
+async def test_of_many_long_lines_the_last_are_kept(api, cluster):
+    api.logs[ONE] = "".join(line(n % 60, f"{n} " + "z" * 10_000) for n in range(1500))
+    await put(api, cluster, pod(ONE))
+    found = await texts(cluster, tail=1500)
+    assert sum(map(len, found)) <= 1 << 20
+    assert len(found) > 90
+
+
+async def test_more_than_can_be_followed_is_refused_before_it_begins(api, cluster, monkeypatch):
+    monkeypatch.setattr(kubernetes_logs, "_FOLLOWED", 1)
+    api.logs[ONE] = line(1, "a")
+    await put(api, cluster, pod(ONE))
+    first = cluster.logs(REF, follow=True)
+    assert (await anext(first)).text == "a"
+    with pytest.raises(ClusterUnavailable, match="being followed"):
+        cluster.logs(REF, follow=True)
+    assert await texts(cluster) == ["a"], "reading is no following"
+    await first.aclose()
+    second = cluster.logs(REF, follow=True)
+    assert (await anext(second)).text == "a"
+    await second.aclose()
