@@ -11,6 +11,7 @@ from typing import Final
 
 from api.clients.cluster import Cluster
 from api.clients.gitops_repo import GitopsRepo
+from api.domain.addresses import without_addresses
 from api.domain.names import AppRef, is_id
 from api.domain.publication import NOT_APPS, entries_of
 from api.domain.quarantine import Record, culprit, shown_words
@@ -66,8 +67,10 @@ class Refusals:
             seen = await self._cluster.shard(shard)
             if not seen.apply_error or seen.attempted is None or seen.suspended:
                 continue
-            told = await self._judge(tip, seen, seen.attempted, shown_words(seen.apply_error))
+            words = shown_words(seen.apply_error)
+            told = await self._judge(tip, seen, seen.attempted, words)
             if isinstance(told, Refusal):
+                _log.warning("refused by the cluster: app %s: %s", told.ref.app_id, words)
                 refused[shard] = told
             elif told:
                 found[shard] = told
@@ -75,9 +78,6 @@ class Refusals:
             if self.alarms.get(shard) != said:
                 _log.error("ALARM: the cluster does not apply shard %s: %s", shard, said)
         self.alarms = found
-        for refusal in refused.values():
-            app = refusal.ref.app_id
-            _log.warning("refused by the cluster: app %s: %s", app, refusal.record.words)
         self._publisher.refusals = refused
         await asyncio.gather(*(self._writer.publish(shard) for shard in refused))
 
@@ -101,7 +101,8 @@ class Refusals:
             return f"app {ref.app_id} is refused as it was applied before: {words}"
         names = await self._repo.children(tip, path)
         intent = entries_of({name: entry.id for name, entry in names.items()})
-        return Refusal(ref, tip, Record(intent, seen.applied if before else None, words))
+        kept = Record(intent, seen.applied if before else None, without_addresses(words))
+        return Refusal(ref, tip, kept)
 
     async def _apps(self, commit: str) -> list[AppRef]:
         return [

@@ -18,6 +18,7 @@ from api.clients.git_publications import Wanted, first_publication
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.store import Store
 from api.domain import publication
+from api.domain.addresses import without_addresses
 from api.domain.manifests import intent_digest
 from api.domain.names import AppRef, app_path, shard_of
 from api.domain.progress import (
@@ -154,7 +155,8 @@ class Rollouts:
         try:
             return await self.status(ref)
         except ClusterUnavailable as error:
-            unknown = Running("deploying", False, self.url(ref), None, error.message)
+            said = without_addresses(error.message)
+            unknown = Running("deploying", False, self.url(ref), None, said)
             return self._known.get(ref, unknown)
 
     async def follow(self, ref: AppRef) -> AsyncIterator[Progress]:

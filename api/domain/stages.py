@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
+from api.domain.addresses import without_addresses
 from api.domain.failures import Failure, explain, explain_refusal, find_error, is_known
 from api.domain.quarantine import REFUSED
 from api.domain.rollout import Observation, Pod, StageName
@@ -139,7 +140,8 @@ def _failed(failure: Failure) -> Step:
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:_MAX_WORDS]
+    """Words of others, for a learner."""
+    return " ".join(without_addresses(text).split())[:_MAX_WORDS]
 
 
 def _validated(_: Scene) -> Step:
@@ -268,7 +270,8 @@ def _start_failure(scene: Scene, pod: Pod | None) -> Failure | None:
 
 def _hindrance(scene: Scene) -> str:
     """Why there is no pod, in the cluster's words."""
-    return _TERMINATING if scene.seen.terminating else next(iter(scene.seen.warnings), "")
+    warnings = scene.seen.warnings
+    return _TERMINATING if scene.seen.terminating else _short(next(iter(warnings), ""))
 
 
 def _ended(pod: Pod, warnings: Sequence[str]) -> Failure:

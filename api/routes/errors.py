@@ -9,6 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
+from api.domain.addresses import without_addresses
 from api.errors import InvalidRequest, PlatformError, TooManyRequests
 from api.log import request_id
 from api.routes.schemas import ErrorAnswer
@@ -60,10 +61,12 @@ class _HttpError(PlatformError):
 
 def error_response(error: PlatformError) -> Response:
     """The answer that carries the error."""
+    # What is amiss with the platform is told in the words of programs inside; the log has them all.
+    ours = error.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     content = {
         "error": {
             "code": error.code,
-            "message": error.message,
+            "message": without_addresses(error.message) if ours else error.message,
             "hint": error.hint,
             "details": error.details,
         }

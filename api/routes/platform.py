@@ -1,6 +1,7 @@
 """The platform about itself: health, metrics, what the editor must know before a log-in."""
 
 import asyncio
+import logging
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -8,10 +9,12 @@ from pydantic import BaseModel
 
 from api import __version__
 from api.dependencies import Check, CurrentPlatform
+from api.domain.addresses import without_addresses
 from api.errors import PlatformError, Unavailable
 from api.routes.errors import documented
 from api.routes.schemas import Meta
 
+_logger = logging.getLogger(__name__)
 CHECK_SECONDS = 5.0
 router = APIRouter(tags=["platform"])
 
@@ -79,5 +82,13 @@ async def _health(check: Check) -> PartHealth:
     except TimeoutError:
         return PartHealth(ok=False, message=f"no answer within {CHECK_SECONDS:g} s")
     except PlatformError as error:
-        return PartHealth(ok=False, message=error.message)
-    return PartHealth(ok=True, message=said or "")
+        return _told(error.message, ok=False)
+    return _told(said or "", ok=True)
+
+
+def _told(words: str, *, ok: bool) -> PartHealth:
+    """For anybody who asks; addresses are for those who read the log."""
+    shown = without_addresses(words)
+    if shown != words:
+        _logger.info("asked for its health: %s", words)
+    return PartHealth(ok=ok, message=shown)

@@ -243,6 +243,36 @@ async def test_what_an_operator_must_know_is_shown_and_takes_nothing_away(platfo
     assert answer.json()["applying"] == shown
 
 
+async def test_addresses_inside_are_for_the_log_and_not_for_those_who_ask(
+    platform: Application, caplog: pytest.LogCaptureFixture
+):
+    said = "Cannot connect to host 10.96.0.1:443 ssl:default"
+    router = APIRouter()
+
+    @router.get("/api/away")
+    async def away() -> None:
+        raise Unavailable(said)
+
+    async def broken() -> None:
+        raise Unavailable(said)
+
+    async def alarmed() -> str:
+        return "shard 5e: dial tcp 10.96.0.7:443"
+
+    platform.app.include_router(router)
+    checks = {"cluster": broken, "applying": alarmed}
+    platform.app.state.platform.checks.update(checks)
+    async with platform.client() as client:
+        with caplog.at_level(logging.INFO):
+            answers = [await client.get(path) for path in ("/api/away", "/readyz")]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert "Cannot connect to host [address]" in error(answer)["message"]
+        assert "10.96" not in answer.text
+    assert said in caplog.text
+    assert "10.96.0.7" in caplog.text
+
+
 # Request ids and the log --------------------------------------------------------------------
 
 

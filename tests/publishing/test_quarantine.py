@@ -95,6 +95,14 @@ async def applied_then_refused(stack, flux, refusals):
     return app.ref
 
 
+async def test_what_is_kept_and_shown_of_a_refusal_names_no_address(stack, flux, refusals):
+    flux.words += " by webhook 10.96.0.9:443"
+    ref = await applied_then_refused(stack, flux, refusals)
+    await refusals.look()
+    assert (await kept(stack, ref))[ref].words.endswith("by webhook [address]")
+    assert stack.hold(ref).first.message.endswith("by webhook [address]")
+
+
 async def test_it_goes_back_to_the_byte_and_stays_until_it_changes(stack, flux, refusals):
     ref = await applied_then_refused(stack, flux, refusals)
     before = await stack.repo.entry(flux.applied, f"ubob/{ref.app_id}")

@@ -26,6 +26,26 @@ ADMISSION = (
     'Deployment/user-u/shop1 dry-run failed (Forbidden): deployments.apps "shop1" is forbidden: '
     "ValidatingAdmissionPolicy 'platform-pods' denied request: host networks are not allowed"
 )
+INSIDE = "10.96.0.1:443"
+REFUSED_SCENES = {
+    "fetched": (Observation(shard=Shard(fetch_error=f"dial tcp {INSIDE}")), Reached()),
+    "applied": (
+        Observation(shard=Shard(apply_error=f"Deployment/shop1 failed: dial tcp {INSIDE}")),
+        Reached(fetched=True, attempted=True),
+    ),
+    "starting": (
+        Observation(workload=workload(ready=0), warnings=(f"exceeded quota at {INSIDE}",)),
+        APPLIED,
+    ),
+    "not started": (
+        Observation(workload=workload(ready=0, stalled=f"no answer of {INSIDE}")),
+        APPLIED,
+    ),
+    "admission": (
+        Observation(workload=workload(ready=0), warnings=(f"admission webhook at {INSIDE}",)),
+        APPLIED,
+    ),
+}
 FAILURES = {
     "held": (
         replace(WRITTEN, hold=Hold("import", "`os` is not available.", "Use …", "a.py", 2)),
@@ -341,3 +361,12 @@ def test_a_pod_that_was_replaced_much_later_has_its_own_time_to_start():
     seen = replace(LIVE, pods=(pod(phase="starting", started_at=at(5000)),))
     assert look(seen, now=5010).stage == "starting"
     assert look(seen, now=5200).stage == "failed"
+
+
+@pytest.mark.parametrize(("seen", "reached"), REFUSED_SCENES.values(), ids=REFUSED_SCENES.keys())
+@pytest.mark.parametrize("now", [3, 200])
+def test_a_learner_is_told_no_address_of_the_inside(seen, reached, now):
+    shown = look(seen, INTENT, reached, now)
+    assert INSIDE not in repr(shown)
+    waits = look(Observation(), replace(WRITTEN, waiting=f"no route to {INSIDE}"), Reached(), now)
+    assert "no route to [address]" in repr(waits)
