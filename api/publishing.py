@@ -59,6 +59,7 @@ class Publisher:
         self._holds: dict[str, Mapping[AppRef, Hold]] = {}  # by shard; only shards with holds
         self._waiting: dict[str, str] = {}
         self._looked_at: dict[str, str] = {}  # the tip of each shard at its last look
+        self._told: dict[str, str | None] = {}  # the tip of each shard that was told of
         #: A commit of `main` at which an operator looked: what was rewound or removed up to it
         #: is meant so.
         self.accepted: str | None = None
@@ -191,8 +192,12 @@ class Publisher:
         return {app_id for tenant in tenants.values() for app_id in tenant.children}
 
     async def published(self, shards: Collection[str]) -> None:
-        """These branches moved: whoever applies them is told."""
-        await self._poke(shards)
+        """These branches moved: whoever applies them is told, once for each commit."""
+        tips = {shard: await self._repo.head(shard_branch(shard)) for shard in shards}
+        untold = [shard for shard, tip in tips.items() if self._told.get(shard) != tip]
+        self._told |= tips
+        if untold:
+            await self._poke(untold)
 
     async def not_published(self, shards: Collection[str], reason: str) -> None:
         """These branches could not be moved; kept until a look succeeds."""

@@ -82,8 +82,9 @@ class Watcher:
     async def _follow_others(self) -> None:
         """Have the cluster told of shard branches that moved, whoever moved them; look at others'.
 
-        A command publishes too, and another replica may have died before it told. What it held
-        is known here only after a look, for on the branch nothing is missing.
+        A command publishes too, and another replica may have died before it told: so the first
+        time every branch may have moved. What another one held is known here only after a look,
+        for on the branch nothing is missing.
         """
         heads = {
             branch.removeprefix(shard_branch("")): tip
@@ -91,9 +92,10 @@ class Watcher:
             if is_shard_branch(branch)
         }
         before, self._heads = self._heads, heads
-        moved = [shard for shard, tip in heads.items() if before and before.get(shard) != tip]
-        if moved:
-            await self._publisher.published(moved)
+        moved = [shard for shard, tip in heads.items() if before.get(shard) != tip]
+        await self._publisher.published(moved)
+        if not before:
+            return  # a look at every shard comes anyway
         others = [shard for shard in moved if not self._publisher.has_seen(shard, heads[shard])]
         await asyncio.gather(*(self._writer.publish(shard) for shard in others))
 

@@ -41,10 +41,6 @@ class _Due:
         moment = self.moved + _MOMENTS[self.told]
         return moment if self.refused is None else max(moment, self.refused + _AWAY_SECONDS)
 
-    @property
-    def fresh(self) -> bool:
-        return not self.told and self.refused is None
-
 
 class FluxReceiver:
     """Pokes sources until they follow; `lags` says whether a shard's source does not yet."""
@@ -64,7 +60,7 @@ class FluxReceiver:
         await self._client.aclose()
 
     def poke(self, shards: Collection[str]) -> None:
-        """These branches moved: tell at once, and later again."""
+        """These branches may have moved: tell at once, and later again, while a source lags."""
         now = time.monotonic()
         self._due.update({shard: _Due(now) for shard in shards})
         if shards:
@@ -93,7 +89,7 @@ class FluxReceiver:
         due = {shard: due for shard, due in self._due.items() if due.at <= now}
         if not due:
             return
-        lagging = [shard for shard, d in due.items() if d.fresh or await self._lags(shard)]
+        lagging = [shard for shard in due if await self._lags(shard)]
         taken = not lagging or await self._tell(sorted(lagging))
         for shard, was in due.items():
             if self._due.get(shard) is not was:

@@ -24,6 +24,7 @@ class Receiver:
         self.calls: list[list[str]] = []
         self.status = 200
         self.called = asyncio.Event()
+        self.fetches = set[str]()  # whose sources follow at once
 
     async def answer(self, request: web.Request) -> web.Response:
         body = await request.read()
@@ -33,6 +34,8 @@ class Receiver:
         kind, _, given = request.headers["X-Signature"].partition("=")
         assert (kind, given) == ("sha256", hmac.new(TOKEN, body, "sha256").hexdigest())
         self.calls.append(json.loads(body)["sources"])
+        if self.status == 200:
+            self.fetches -= {source.removeprefix("shard-") for source in self.calls[-1]}
         self.called.set()
         return web.Response(status=self.status, text="so it is")
 
@@ -53,15 +56,16 @@ async def receiver() -> AsyncIterator[Receiver]:
 class Poking:
     """The platform's side, whose sources follow when the test says so."""
 
-    def __init__(self, url: str, folder) -> None:
+    def __init__(self, url: str, folder, fetches: set[str] | None = None) -> None:
         self.lagging = set[str]()
+        self.fetches = set[str]() if fetches is None else fetches
         token = folder / "token"
         token.write_bytes(TOKEN)
         self.receiver = FluxReceiver(url, token, self._lags)
         self.task = asyncio.create_task(self.receiver.run())
 
     async def _lags(self, shard: str) -> bool:
-        return shard in self.lagging
+        return shard in self.lagging or shard in self.fetches
 
     async def until_quiet(self, *shards: str) -> None:
         async with asyncio.timeout(10):
@@ -77,14 +81,22 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 async def poking(receiver: Receiver, tmp_path, monkeypatch) -> AsyncIterator[Poking]:
     hurry(monkeypatch)
-    made = Poking(receiver.url, tmp_path)
+    made = Poking(receiver.url, tmp_path, receiver.fetches)
     yield made
     made.task.cancel()
     await asyncio.gather(made.task, return_exceptions=True)
     await made.receiver.close()
 
 
+async def test_a_source_that_stands_where_its_branch_does_is_not_named(receiver, poking):
+    receiver.fetches |= {"0f"}
+    poking.receiver.poke(["ab", "0f", "11"])
+    await poking.until_quiet("ab", "0f", "11")
+    assert receiver.calls == [["shard-0f"]]
+
+
 async def test_only_the_sources_that_moved_are_named_and_once(receiver, poking):
+    receiver.fetches |= {"ab", "0f"}
     poking.receiver.poke(["ab", "0f"])
     await poking.until_quiet("ab", "0f")
     assert receiver.calls == [["shard-0f", "shard-ab"]]
@@ -93,6 +105,7 @@ async def test_only_the_sources_that_moved_are_named_and_once(receiver, poking):
 
 async def test_a_source_that_lags_is_told_again_until_it_follows(receiver, poking):
     poking.lagging = {"ab"}
+    receiver.fetches |= {"0f"}
     poking.receiver.poke(["ab", "0f"])
     while len(receiver.calls) < 2:
         await asyncio.wait_for(receiver.called.wait(), 5)
@@ -168,9 +181,14 @@ async def test_a_token_that_is_not_there_is_reported(receiver, tmp_path, monkeyp
     hurry(monkeypatch)
     poking = Poking(receiver.url, tmp_path)
     (tmp_path / "token").unlink()
+    poking.lagging = {"ab"}
     poking.receiver.poke(["ab"])
-    await poking.until_quiet("ab")
+    async with asyncio.timeout(10):
+        while poking.receiver.problem is None:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
     assert "token" in poking.receiver.problem
+    poking.lagging.clear()
+    await poking.until_quiet("ab")
     assert receiver.calls == []
     poking.task.cancel()
     await asyncio.gather(poking.task, return_exceptions=True)
