@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from api import (
     admin_commands,
+    doctor_commands,
     history_commands,
     publish_commands,
     repository_commands,
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.add_typer(admin_commands.app, name="admin")
 app.add_typer(history_commands.audit, name="audit")
+app.command()(doctor_commands.doctor)
 app.command()(history_commands.reindex)
 app.command("init-repo")(repository_commands.init_repo)
 app.command()(publish_commands.publish)

@@ -232,9 +232,8 @@ async def open_repository(settings: Settings, shards: int | None) -> AsyncIterat
         finally:
             await repo.close()
         return
-    credentials = _credentials(settings)
     async with remote_repository(
-        settings.git_remote, settings.publish_url, credentials, signer, shards
+        settings.git_remote, settings.publish_url, credentials(settings), signer, shards
     ) as (made, upstream):
         yield Initialised(made.created, Upgrade(made.repo, upstream), public_key)
 
@@ -244,7 +243,8 @@ async def _signer(settings: Settings) -> Signer | None:
     return await asyncio.to_thread(Signer.load, key) if key else None
 
 
-def _credentials(settings: Settings) -> Credentials:
+def credentials(settings: Settings) -> Credentials:
+    """How the platform speaks to the host of its repository."""
     return Credentials(
         tokens=_tokens(settings),
         ssh_key=settings.git_ssh_key_file,
@@ -264,7 +264,7 @@ def _upstream(settings: Settings) -> Upstream:
     path = settings.data_dir / REPOSITORY
     if settings.git_remote is None:
         return LocalUpstream(path)
-    return RemoteUpstream(path, settings.git_remote, settings.publish_url, _credentials(settings))
+    return RemoteUpstream(path, settings.git_remote, settings.publish_url, credentials(settings))
 
 
 @asynccontextmanager

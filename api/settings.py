@@ -130,6 +130,11 @@ class Settings(BaseSettings):
         description="File with the OpenSSH private key (Ed25519) that signs every commit of the "
         "platform; expected in a cluster.",
     )
+    doctor_person_token_file: Path | None = Field(
+        None,
+        description="File with the token of a person who works with the repository: `doctor` tries "
+        "whether the host refuses it on `flux/*`, by a push that cannot change anything.",
+    )
     token_hours: Annotated[int, Field(ge=1, le=720)] = Field(
         12, description="How long a log-in lasts, in hours."
     )

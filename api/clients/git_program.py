@@ -97,7 +97,7 @@ class Credentials:
         """Variables for git: never arguments, which every process of the machine can read."""
         config = dict(_ALWAYS)
         if token:
-            config[f"http.{url}.extraHeader"] = f"Authorization: Basic {self._basic(token)}"
+            config[f"http.{url}.extraHeader"] = f"Authorization: {self.basic(token)}"
         found = {
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ASKPASS": "true",
@@ -114,6 +114,10 @@ class Credentials:
         if token:
             text = text.replace(token, "***").replace(self._basic(token), "***")
         return without_user(text)
+
+    def basic(self, token: str) -> str:
+        """The header `Authorization` for a token."""
+        return f"Basic {self._basic(token)}"
 
     def _basic(self, token: str) -> str:
         return base64.b64encode(f"{self.username}:{token}".encode()).decode()
