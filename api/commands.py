@@ -19,6 +19,7 @@ from api import (
     publish_commands,
     repository_commands,
     rerender_commands,
+    settings_commands,
 )
 from api.dependencies import Platform
 from api.errors import Unavailable
@@ -29,15 +30,6 @@ from api.terminal import Json, load_settings, print_json, run
 
 BACKLOG: Final = 2048  # connections waiting to be accepted: a class that starts at one moment
 GRACE_SECONDS: Final = 5  # for open requests, such as event streams, when the server stops
-
-_SETTINGS_HEAD: Final = """\
-# Settings
-
-Environment variables of the platform, all optional on one's own machine. This page is printed by
-`python -m api settings`.
-
-| Variable | Default | Meaning |
-| --- | --- | --- |"""
 
 app = typer.Typer(
     name="python -m api",
@@ -53,6 +45,7 @@ app.command()(history_commands.reindex)
 app.command("init-repo")(repository_commands.init_repo)
 app.command()(publish_commands.publish)
 app.command()(rerender_commands.rerender)
+app.command("settings")(settings_commands.print_settings)
 
 
 class Addresses(BaseModel):
@@ -62,14 +55,6 @@ class Addresses(BaseModel):
     apps_address: str
     data_folder: str
     isolated: bool
-
-
-class Setting(BaseModel):
-    """One row of the table of settings."""
-
-    name: str
-    default: str
-    description: str
 
 
 @app.command()
@@ -87,18 +72,6 @@ def openapi(*, as_json: Json = False) -> None:  # noqa: ARG001  (it is JSON eith
     # Defaults instead of the environment: the same document everywhere.
     document = create_app(Settings.model_construct()).openapi()
     print_json(document)
-
-
-@app.command("settings")
-def print_settings(*, as_json: Json = False) -> None:
-    """Print the table of settings in Markdown; each is an environment variable."""
-    rows = [_setting(name) for name in Settings.model_fields]
-    if as_json:
-        print_json([row.model_dump() for row in rows])
-        return
-    typer.echo(_SETTINGS_HEAD)
-    for row in rows:
-        typer.echo(f"| `{row.name}` | {row.default} | {row.description} |")
 
 
 async def _serve(settings: Settings, *, as_json: bool) -> None:
@@ -196,10 +169,3 @@ def _banner(addresses: Addresses) -> str:
             "  under your own user. Let in only people whom you would let use your computer.",
         ]
     return "\n".join([*lines, ""])
-
-
-def _setting(name: str) -> Setting:
-    field = Settings.model_fields[name]
-    default = field.default
-    shown = "" if default is None or default == "" else f"`{default}`"
-    return Setting(name=name.upper(), default=shown, description=field.description or "")

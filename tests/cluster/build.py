@@ -61,6 +61,11 @@ PROGRAMS: Final = (
     ),
     Program("pause", "pause", "."),  # what every pod's namespaces are held by
 )
+#: No part of a plane: single tests ask for them by name.
+OF_TESTS: Final = (
+    Program("actionlint", "actionlint", "github.com/rhysd/actionlint/cmd/actionlint"),
+    Program("image-policy", "image-policy", "."),  # Flux's own choice of an image's tag
+)
 
 
 def cache_folder() -> Path:
@@ -70,11 +75,11 @@ def cache_folder() -> Path:
 
 
 def programs(names: Sequence[str] = ()) -> dict[str, Path]:
-    """The paths of these programs (of all), built first where they are missing.
+    """The paths of these programs (of all of a plane), built first where they are missing.
 
     Raises CannotBuild.
     """
-    wanted = [program for program in PROGRAMS if not names or program.name in names]
+    wanted = [p for p in (*PROGRAMS, *OF_TESTS) if p.name in names] if names else PROGRAMS
     version = _go_version()
     paths = {program.name: _path(program, version) for program in wanted}
     if all(path.is_file() for path in paths.values()):
@@ -237,8 +242,8 @@ def _watched(process: "subprocess.Popen[bytes]", what: str, started: float) -> i
 def main() -> int:
     """Build what is named, or all; print where each program is."""
     parser = argparse.ArgumentParser(description=__doc__)
-    known = [program.name for program in PROGRAMS]
-    parser.add_argument("program", nargs="*", help=f"all when none is named: {', '.join(known)}")
+    known = [program.name for program in (*PROGRAMS, *OF_TESTS)]
+    parser.add_argument("program", nargs="*", help=f"those of a plane, or: {', '.join(known)}")
     wanted = parser.parse_args().program
     if unknown := set(wanted) - set(known):
         parser.error(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")

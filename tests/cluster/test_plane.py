@@ -107,8 +107,8 @@ def test_a_pod_of_the_runner_answers_in_a_restricted_namespace(cluster: Cluster,
 
 
 def test_the_image_holds_the_files_user_and_folder_of_the_dockerfile(cluster: Cluster, hello: str):
-    *_, final = dockerfile.stages(images.SOURCE / "Dockerfile")
-    python = final.entrypoint()[0]
+    *_, final = dockerfile.stages(images.RUNNER.dockerfile)
+    python = final.command("ENTRYPOINT")[0]
     look = (
         "import hashlib, json, os, pathlib; print(json.dumps({"
         "'files': {p.name: hashlib.sha256(p.read_bytes()).hexdigest()"
@@ -119,12 +119,13 @@ def test_the_image_holds_the_files_user_and_folder_of_the_dockerfile(cluster: Cl
     )
     seen = json.loads(cluster.kubectl("exec", "-n", hello, "hello", "--", python, "-c", look))
     assert seen["files"] == {
-        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in images.copied()
+        name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for name, path in images.RUNNER.context().items()
     }
     # Kubernetes takes the user of an image, and the group from the pod alone.
     assert seen["user"] == final.last("USER").partition(":")[0]
     assert seen["folder"] == final.last("WORKDIR")
-    assert seen["command"] == final.entrypoint()
+    assert seen["command"] == final.command("ENTRYPOINT")
     assert final.environment().items() <= seen["environment"].items()
 
 

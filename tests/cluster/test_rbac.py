@@ -21,7 +21,8 @@ OF_EVERYBODY = re.compile(
 
 @pytest.fixture(scope="module")
 def backend(cluster: Cluster, policies: None) -> str:
-    cluster.kubectl("apply", "--server-side", "-k", str(DEPLOY))
+    for name in ("namespace.yaml", "access.yaml"):
+        cluster.kubectl("apply", "--server-side", "-f", str(DEPLOY / name))
     return BACKEND
 
 

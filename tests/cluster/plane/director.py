@@ -48,7 +48,7 @@ class Director:
             apps_url=f"http://127.0.0.1:{ports.web}",
             traefik_metrics_url=f"http://127.0.0.1:{ports.traefik_metrics}/metrics",
             receiver_url=f"http://127.0.0.1:{ports.receiver}",
-            runner_image=images.RUNNER,
+            runner_image=images.RUNNER.name,
             git_url=f"http://127.0.0.1:{ports.git}",
             node_address=slot.address,
             folder=slot.folder,

@@ -1,4 +1,4 @@
-"""Reads as much of the Dockerfile language as the runner's needs, and refuses the rest."""
+"""Reads as much of the Dockerfile language as the product's need, and refuses the rest."""
 
 import json
 import re
@@ -9,7 +9,9 @@ from typing import Final
 
 from tests.cluster.plane.slot import PlaneFailed
 
-_KNOWN: Final = {"ARG", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "RUN", "USER", "WORKDIR"}
+_KNOWN: Final = {
+    *("ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "RUN", "USER", "WORKDIR"),
+}
 _VARIABLE: Final = re.compile(r"\$\{(\w+)\}")
 
 
@@ -29,11 +31,13 @@ class Stage:
     name: str
     instructions: tuple[Instruction, ...]
 
-    def last(self, keyword: str) -> str:
+    def last(self, keyword: str, default: str | None = None) -> str:
         """The argument that counts, of an instruction that replaces the earlier ones."""
         found = [each.argument for each in self.instructions if each.keyword == keyword]
+        if default is not None:
+            found.insert(0, default)
         if not found:
-            raise PlaneFailed(f"The last stage of the Dockerfile has no {keyword}.")
+            raise PlaneFailed(f"The stage {self.name!r} of a Dockerfile has no {keyword}.")
         return found[-1]
 
     def words(self, keyword: str) -> list[str]:
@@ -49,9 +53,9 @@ class Stage:
         """The variables that `ENV` sets."""
         return dict(word.split("=", 1) for word in self.words("ENV"))
 
-    def entrypoint(self) -> list[str]:
-        """The program that a container runs, in the form that starts no shell."""
-        return [str(word) for word in json.loads(self.last("ENTRYPOINT"))]
+    def command(self, keyword: str) -> list[str]:
+        """What a container runs (`ENTRYPOINT`, `CMD`), in the form that starts no shell."""
+        return [str(word) for word in json.loads(self.last(keyword, "[]"))]
 
 
 def stages(path: Path) -> list[Stage]:

@@ -1,7 +1,7 @@
-"""The two images that the plane's node has: the runner's and the one that holds pods open.
+"""The images that the plane's node has: the runner's, the one that holds pods open, the platform's.
 
-Nothing is pulled: the runner's Dockerfile is followed step by step on a root of Debian packages,
-which stand in for the official Python image. What is built is kept outside the clone.
+Nothing is pulled: each Dockerfile is followed step by step on roots of Debian packages, which
+stand in for the official images. What is built is kept outside the clone.
 """
 
 import fcntl
@@ -10,33 +10,75 @@ import hashlib
 import os
 import re
 import shutil
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import pip
-
-from tests.cluster.build import LAUNCHER, cache_folder, programs
-from tests.cluster.plane import archive, dockerfile
+from tests.cluster.build import cache_folder, programs
+from tests.cluster.plane import archive, dockerfile, roots
 from tests.cluster.plane.components import run
 from tests.cluster.plane.node import PAUSE
 from tests.cluster.plane.slot import PlaneFailed
 
-RUNNER: Final = "localhost/fastapi-platform-runner:test"
-SOURCE: Final = Path(__file__).resolve().parents[3] / "runner"
-_PATH: Final = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
-_IMAGE: Final = re.compile(r"\bpython:(3\.\d+)[\d.]*-slim-(\w+)$")
-_MIRROR: Final = os.environ.get("DEBIAN_MIRROR", "http://deb.debian.org/debian")
-# Beside Python, what the official image has for every program: certificates, time zones, names.
-_PACKAGES: Final = ("ca-certificates", "netbase", "tzdata")
-_NOT_NEEDED: Final = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale")
-_DEBOOTSTRAP_SECONDS: Final = 15 * 60
-_STEP_SECONDS: Final = 10 * 60
+_ROOT: Final = Path(__file__).resolve().parents[3]
 _KEPT_DAYS: Final = 2
+_NODE: Final = re.compile(r"\bnode:[\d.]+-")
+#: What a stage on Node does is done on this machine already, by `make setup`.
+_DONE_BY_MAKE: Final = ("npm ci", "npm run build")
+
+
+@dataclass(frozen=True)
+class Image:
+    """One of the product's images: its name here, the build's folder, and its Dockerfile."""
+
+    name: str
+    folder: Path
+    dockerfile: Path
+
+    def context(self) -> dict[str, Path]:
+        """The files of the folder that a build sees, by path, as the .dockerignore says.
+
+        Raises PlaneFailed where that is not a list of what may be copied.
+        """
+        first, *rules = self._ignored().read_text(encoding="utf-8").split()
+        left_out = {rule[3:] for rule in rules if rule.startswith("**/")}
+        allowed = [rule[1:] for rule in rules if rule.startswith("!")]
+        if first != "*" or len(left_out) + len(allowed) != len(rules):
+            raise PlaneFailed(f"{self._ignored()} is not a list of what may be copied.")
+        tops = [path for rule in allowed for path in self.folder.glob(rule)]
+        files = [file for top in tops for file in (top.rglob("*") if top.is_dir() else [top])]
+        return {
+            path.relative_to(self.folder).as_posix(): path
+            for path in sorted(files)
+            if path.is_file() and not left_out & set(path.relative_to(self.folder).parts)
+        }
+
+    def digest(self) -> str:
+        """Of everything that goes into it."""
+        digest = hashlib.sha256(archive.architecture().encode() + self.name.encode())
+        modules = [Path(module.__file__ or "") for module in (archive, dockerfile, roots)]
+        built = sorted(path for path in (self.folder / "dist").rglob("*") if path.is_file())
+        for path in [Path(__file__), *modules, self.dockerfile, self._ignored(), *built]:
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        for name, path in self.context().items():
+            digest.update(name.encode() + b"\0" + path.read_bytes())
+        return digest.hexdigest()[:20]
+
+    def _ignored(self) -> Path:
+        own = self.dockerfile.with_name(f"{self.dockerfile.name}.dockerignore")
+        return own if own.exists() else self.folder / ".dockerignore"
+
+
+RUNNER: Final = Image(
+    "localhost/fastapi-platform-runner:test", _ROOT / "runner", _ROOT / "runner/Dockerfile"
+)
+BACKEND: Final = Image("localhost/fastapi-platform-backend:test", _ROOT, _ROOT / "api/Dockerfile")
+FRONTEND: Final = Image(
+    "localhost/fastapi-platform-frontend:test", _ROOT / "frontend", _ROOT / "frontend/Dockerfile"
+)
 
 
 def pause_image() -> Path:
@@ -50,158 +92,112 @@ def pause_image() -> Path:
     return path
 
 
-def runner_image() -> Path:
-    """The archive of the image that `runner/Dockerfile` describes, built where it is missing."""
+def packed(image: Image) -> Path:
+    """The archive of the image that its Dockerfile describes, built where it is missing."""
     folder = cache_folder() / "images"
-    path = folder / f"runner-{_digest()}.tar"
+    kind = image.name.rpartition("-")[2].partition(":")[0]
+    path = folder / f"{kind}-{image.digest()}.tar"
     if not path.exists():
         with _alone(folder):
             if not path.exists():
-                _Build(folder, dockerfile.stages(SOURCE / "Dockerfile")).write(path)
+                print(f"Building {image.name} …", flush=True)
+                _Build(folder, image).write(path)
                 _forget_old(folder)
     os.utime(path)  # it is in use
     return path
 
 
-def copied() -> list[Path]:
-    """The files of `runner/` that go into the image, as its .dockerignore says."""
-    rules = (SOURCE / ".dockerignore").read_text(encoding="utf-8").split()
-    if rules[0] != "*" or not all(rule.startswith("!") for rule in rules[1:]):
-        raise PlaneFailed("runner/.dockerignore is not a list of what may be copied.")
-    return sorted(path for rule in rules[1:] for path in SOURCE.glob(rule[1:]))
-
-
-def _digest() -> str:
-    digest = hashlib.sha256(archive.architecture().encode())
-    parts = [Path(__file__), Path(archive.__file__), Path(dockerfile.__file__)]
-    for path in [*parts, SOURCE / "Dockerfile", SOURCE / ".dockerignore", *copied()]:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:20]
-
-
 @dataclass(frozen=True)
 class _Build:
-    """Follows the runner's Dockerfile: one stage that builds, one that copies from it."""
+    """Follows one Dockerfile, each stage in a root of its own."""
 
     folder: Path
-    stages: list[dockerfile.Stage]
+    image: Image
 
     def write(self, path: Path) -> None:
-        if len(self.stages) != 2 or len({stage.base for stage in self.stages}) != 1:
-            raise PlaneFailed("runner/Dockerfile has not two stages on one base any more.")
-        built, final = self.stages
-        base = self._base(built.base)
-        print("Building the runner's image …", flush=True)
-        shutil.rmtree(base / "root/opt", ignore_errors=True)
-        self._follow(base / "root", built)
-        layer = self.folder / "runner.layer.tar"
-        _pack(layer, base / "root", *self._taken(built, final))
-        config = {
-            "Env": [f"PATH={_PATH}", *(f"{k}={v}" for k, v in final.environment().items())],
-            "User": final.last("USER"),
-            "WorkingDir": final.last("WORKDIR"),
-            "ExposedPorts": {f"{port}/tcp": {} for port in final.words("EXPOSE")},
-            "Entrypoint": final.entrypoint(),
-        }
-        archive.write(path, RUNNER, [base / "layer.tar", layer], config)
-        layer.unlink()
-
-    def _base(self, image: str) -> Path:
-        """A root with the Python of that image, kept unpacked and as a layer."""
-        named = _IMAGE.search(image)
-        if not named:
-            raise PlaneFailed(f"{image} is no official slim Python image on Debian.")
-        python, suite = f"python{named[1]}", named[2]
-        recipe = repr((suite, python, _PACKAGES, _NOT_NEEDED, archive.architecture()))
-        base = self.folder / f"base-{hashlib.sha256(recipe.encode()).hexdigest()[:20]}"
-        if base.exists():
-            os.utime(base)
-            return base
-        unfinished = self.folder / ".base.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        root = unfinished / "root"
-        unfinished.mkdir()
-        print(
-            f"Installing Debian {suite} with {python} for the runner's image (a minute) …",
-            flush=True,
-        )
+        work = self.folder / ".build.unfinished"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir()
+        stages = dockerfile.stages(self.image.dockerfile)
+        made: dict[str, Path] = {}
+        for number, stage in enumerate(stages):
+            made[stage.name] = self._follow(stage, work / str(number), made)
+        final = stages[-1]
+        layer = work / "layer.tar"
         run(
-            *(*_apart(), "debootstrap", "--variant=minbase"),
-            *(f"--include={','.join([python, *_PACKAGES])}", suite, root, _MIRROR),
-            seconds=_DEBOOTSTRAP_SECONDS,
+            *("tar", "--create", "--numeric-owner", "--sort=name", "--one-file-system"),
+            *("--exclude=./proc/*", "--exclude=./sys/*", f"--file={layer}"),
+            *(f"--directory={made[final.name]}", "."),
+            seconds=roots.STEP_SECONDS,
         )
-        for name in _NOT_NEEDED:
-            shutil.rmtree(root / name)
-            (root / name).mkdir()
-        for name in ("hostname", "resolv.conf"):
-            (root / "etc" / name).unlink(missing_ok=True)  # this machine's
-        (root / "usr/local/bin/python").symlink_to(f"/usr/bin/{python}")
-        _pack(unfinished / "layer.tar", root, ".")
-        unfinished.replace(base)
-        return base
+        environment = {"PATH": roots.PATH} | final.environment()
+        config = {
+            "Env": [f"{name}={value}" for name, value in environment.items()],
+            "User": final.last("USER"),
+            "WorkingDir": final.last("WORKDIR", "/"),
+            "ExposedPorts": {f"{port}/tcp": {} for port in final.words("EXPOSE")},
+            "Entrypoint": final.command("ENTRYPOINT"),
+            "Cmd": final.command("CMD"),
+        }
+        archive.write(path, self.image.name, [layer], config)
+        shutil.rmtree(work)
 
-    def _follow(self, root: Path, stage: dockerfile.Stage) -> None:
+    def _follow(self, stage: dockerfile.Stage, root: Path, made: Mapping[str, Path]) -> Path:
+        """The root as it is after a stage."""
+        if _NODE.search(stage.base):
+            return self._made_already(stage, root)
+        base = roots.stand_in(stage.base).made(self.folder)
+        run("cp", "--archive", base, root, seconds=roots.STEP_SECONDS)
         workdir = "/"
         for step in stage.instructions:
             if step.keyword == "WORKDIR":
                 workdir = step.argument
-                (root / workdir[1:]).mkdir(parents=True)
+                (root / workdir[1:]).mkdir(parents=True, exist_ok=True)
+            elif step.keyword == "COPY" and step.argument.startswith("--from="):
+                _take(step.argument, root, made)
             elif step.keyword == "COPY":
-                *patterns, target = step.argument.split()
-                if target != "./":
-                    raise PlaneFailed(f"`COPY {step.argument}` is not understood here.")
-                for path in copied():
-                    if any(fnmatch.fnmatch(path.name, pattern) for pattern in patterns):
-                        shutil.copyfile(path, root / workdir[1:] / path.name)
+                self._copy(step.argument, root, workdir)
             elif step.keyword == "RUN":
-                _in_root(root, workdir, step.argument)
-            else:
-                raise PlaneFailed(f"{step.keyword} in a build stage is not understood here.")
+                roots.run_in(root, workdir, step.argument)
+        return root
 
-    def _taken(self, built: dockerfile.Stage, final: dockerfile.Stage) -> list[str]:
-        """The folders that the last stage takes from the first."""
-        taken = []
-        for step in final.instructions:
-            if step.keyword == "COPY":
-                source, place, target = step.argument.split()
-                if source != f"--from={built.name}" or place != target:
-                    raise PlaneFailed(f"`COPY {step.argument}` is not understood here.")
-                taken.append(f".{target}")
-        return taken
+    def _made_already(self, stage: dockerfile.Stage, root: Path) -> Path:
+        """A root whose working folder is the image's own on this machine."""
+        commands = [step.argument for step in stage.instructions if step.keyword == "RUN"]
+        others = [line for line in commands if not line.startswith(_DONE_BY_MAKE)]
+        if others or not (self.image.folder / "dist").is_dir():
+            raise PlaneFailed(f"{others or 'frontend/dist'}: `make setup` has not done it here.")
+        workdir = root / stage.last("WORKDIR")[1:]
+        workdir.parent.mkdir(parents=True)
+        workdir.symlink_to(self.image.folder)
+        return root
 
-
-def _apart() -> list[str]:
-    """Runs a program in mounts and processes of its own, which are gone with it, and it with us."""
-    tied = [sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())]
-    return [*tied, "/usr/bin/unshare", "--mount", "--pid", "--fork", "--kill-child"]
-
-
-def _in_root(root: Path, workdir: str, command: str) -> None:
-    """Run a command of the Dockerfile in the root, with this machine's pip, names and proxies."""
-    lent = root / "opt/lent/pip"
-    lent.mkdir(parents=True, exist_ok=True)
-    binds = {Path(pip.__file__).parent: lent, Path("/etc/ssl"): root / "etc/ssl"}
-    for name in ("etc/resolv.conf", "etc/hosts", "etc/pip.conf"):
-        if Path("/", name).exists():
-            (root / name).touch()
-            binds[Path("/", name)] = root / name
-    script = "".join(f'mount --bind "{source}" "{target}" && ' for source, target in binds.items())
-    script += 'exec chroot "$0" /bin/sh -c "cd $1 && $2"'
-    run(
-        *_apart(),
-        *("/bin/sh", "-c", script, str(root), workdir, command),
-        environment={"PATH": _PATH, "PYTHONPATH": "/opt/lent", "HOME": "/tmp"},  # noqa: S108
-        seconds=_STEP_SECONDS,
-    )
+    def _copy(self, argument: str, root: Path, workdir: str) -> None:
+        *sources, target = argument.split()
+        at = root / os.path.join(workdir, target)[1:]  # noqa: PTH118  (of another root)
+        for source in sources:
+            found = {
+                name: path
+                for name, path in self.image.context().items()
+                if fnmatch.fnmatch(name, source) or name.startswith(f"{source}/")
+            }
+            if not found:
+                raise PlaneFailed(f"`COPY {argument}`: there is no {source}.")
+            for name, path in found.items():
+                below = name.removeprefix(f"{source}/") if name != source else Path(name).name
+                whole = name == source and not target.endswith("/")
+                to = at if whole else at / below
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(path, to)
 
 
-def _pack(path: Path, root: Path, *names: str) -> None:
-    run(
-        *("tar", "--create", "--numeric-owner", "--sort=name", "--one-file-system"),
-        *("--exclude=./proc/*", "--exclude=./sys/*", f"--file={path}", f"--directory={root}"),
-        *names,
-        seconds=_STEP_SECONDS,
-    )
+def _take(argument: str, root: Path, made: Mapping[str, Path]) -> None:
+    """`--from=<stage> <folder> <folder>`."""
+    option, source, target = argument.split()
+    to = root / target[1:]
+    to.parent.mkdir(parents=True, exist_ok=True)
+    stage = made[option.removeprefix("--from=")]
+    shutil.copytree(stage / source[1:], to, symlinks=True)
 
 
 @contextmanager
@@ -214,6 +210,6 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _forget_old(folder: Path) -> None:
     """What no plane has used for two days: 200 MB for each change of the runner."""
-    for path in [*folder.glob("base-*"), *folder.glob("runner-*")]:
+    for path in [*folder.glob("base-*"), *folder.glob("*.tar")]:
         if time.time() - path.stat().st_mtime > _KEPT_DAYS * 86_400:
             shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -22,7 +22,7 @@ class Parts:
 
         Raises build.CannotBuild, or PlaneFailed.
         """
-        return cls(build.programs(), [images.pause_image(), images.runner_image()])
+        return cls(build.programs(), [images.pause_image(), images.packed(images.RUNNER)])
 
     def to_argument(self) -> str:
         """All paths as one argument of a command line."""
