@@ -153,7 +153,8 @@ async def open_rerender(settings: Settings) -> AsyncIterator[Rerender]:
             observed = ObservedFile(RunFolder(settings.data_dir.absolute() / "run").observed)
             observe = observed.observe if await observed.runs() else None
         await records.upstream.refresh()
-        made = today(judging.rendering.runner_image)
+        platform = await records.intents.platform(await records.intents.indexed_tip())
+        made = today(replace(judging.rendering, ceilings=platform.ceilings))
         repo, upstream, writer = records.repo, records.upstream, records.writer
         yield Rerender(repo, upstream, publisher, writer, made, observe)
 

@@ -69,7 +69,6 @@ class FolderRenderer:
         self._live = live
         self._templates = templates
         self._settings = settings
-        self.today = today(settings.runner_image)
         self._tenant_objects = lru_cache(_REMEMBERED)(partial(render_tenant, templates))
 
     async def folder(
@@ -98,7 +97,7 @@ class FolderRenderer:
         ):
             if object_id:
                 content[name] = Same(object_id, "folder")
-        settings = replace(self._settings, ceilings=tips.platform.ceilings)
+        settings = self._settings_at(tips)
         rendered = render_app(
             self._templates,
             source,
@@ -112,10 +111,14 @@ class FolderRenderer:
             f"{app.ref.user_id}/{name}": data for name, data in tenant.items()
         }
 
-    async def is_of_today(self, stands: Entry) -> bool:
-        """Whether the folder on the branch was made with today's renderer and runner image."""
+    async def is_of_today(self, tips: Tips, stands: Entry) -> bool:
+        """Whether the folder on the branch was made with today's renderer, image and settings."""
         file = stands.children.get("kustomization.yaml")
-        return file is not None and made_with(await self._repo.blob(file.id)) == self.today
+        made = made_with(await self._repo.blob(file.id)) if file else None
+        return made == today(self._settings_at(tips))
+
+    def _settings_at(self, tips: Tips) -> RenderSettings:
+        return replace(self._settings, ceilings=tips.platform.ceilings)
 
     async def last(self, app: Sides) -> Checked | None:
         """The accepted version as it stands; it passed once, and a stricter check stops nothing."""

@@ -47,7 +47,7 @@ class Outcome:
     removes: bool = False
     stands: bool = False  # it is on the shard branch before this look
     hold: Hold | None = None
-    anew: bool = False  # only its manifests are written: by another renderer or runner image
+    anew: bool = False  # only its manifests are written: by another renderer, image or settings
     quarantined: Record | None = None  # the cluster refused it: it stands as it was applied before
 
     @property
@@ -207,7 +207,7 @@ class Verdicts:
     async def settled(self, tips: Tips, outcome: Outcome, app: Sides | None) -> Outcome:
         """The shard is written anyway: drop the old code of an app whose new version is live.
 
-        Not of one that another renderer or runner image made: it would be restarted by this.
+        Not of one made with another renderer, image or settings: it might be restarted by this.
         """
         if outcome.edits is not None or app is None or app.accepted is None or app.stands is None:
             return outcome
@@ -215,7 +215,7 @@ class Verdicts:
             return outcome
         if "serving" not in app.stands.children or not await self._renderer.is_live(app):
             return outcome
-        if not await self._renderer.is_of_today(app.stands):
+        if not await self._renderer.is_of_today(tips, app.stands):
             return outcome
         try:
             return replace(outcome, edits=await self._as_it_stands(tips, app, settled=True))
@@ -228,7 +228,7 @@ class Verdicts:
             return outcome
         if outcome.quarantined and outcome.hold:
             return outcome
-        if await self._renderer.is_of_today(app.stands):
+        if await self._renderer.is_of_today(tips, app.stands):
             return outcome
         try:
             edits = await self._as_it_stands(tips, app, settled=False)

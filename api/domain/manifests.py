@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Final
@@ -25,7 +25,7 @@ from api.domain.repo_layout import AppFile, Ceilings, TenantFile, is_plain_path
 from api.domain.yaml_text import UnsafeText, compose_all, quote, quoted_scalars, text_at
 
 #: Grows with every change of what is rendered; a publish is never made by an older renderer.
-RENDERER_VERSION: Final = 3
+RENDERER_VERSION: Final = 4
 
 #: The templates of this source tree.
 TEMPLATES: Final = Path(__file__).parents[2] / "templates"
@@ -47,6 +47,7 @@ _TENANT_FILES: Final = (
     "network.yaml",
     "service-account.yaml",
 )
+_DIGITS: Final = 16  # tell settings apart, and protect nothing
 _KEPT_OUT_OF_INTENT: Final = {"name", "pinned", "review"}
 
 
@@ -98,6 +99,13 @@ class RenderSettings:
     platform_namespace: str = "fastapi-platform"
     blocked_cidrs: tuple[str, ...] = ()  # cluster ranges outside the private ones
     image_pull_secret: str | None = None  # its name in every tenant's namespace
+
+    @property
+    def digest(self) -> str:
+        """The same for the same settings; the image, which has a name, is left out."""
+        others = asdict(self) | {"runner_image": None, "ceilings": self.ceilings.model_dump()}
+        text = json.dumps(others, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
 class Templates:

@@ -2,7 +2,8 @@
 
 import asyncio
 import subprocess
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 import yaml
@@ -17,7 +18,7 @@ from api.domain.made_with import MadeWith
 from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef, shard_of
 from api.domain.quarantine import QUARANTINE_FILE
-from api.domain.repo_layout import dump
+from api.domain.repo_layout import Ceilings, dump
 from api.domain.rollout import LiveVersion, Observation, Pod, Shard, Workload
 from api.errors import InvalidRequest
 from api.recomposition import Recomposition
@@ -38,18 +39,21 @@ class Release:
     monkeypatch: pytest.MonkeyPatch
     image: str = IMAGE
     renderer: int = manifests.RENDERER_VERSION
+    settings: RenderSettings = field(default_factory=lambda: RenderSettings(runner_image=IMAGE))
 
-    def update(self, *, renderer: int | None = None, image: str | None = None) -> None:
+    def update(
+        self, *, renderer: int | None = None, image: str | None = None, **settings: Any
+    ) -> None:
         self.renderer, self.image = renderer or self.renderer, image or self.image
+        self.settings = replace(self.settings, runner_image=self.image, **settings)
         for module in (manifests, made_with, publishing, recomposition):
             self.monkeypatch.setattr(module, "RENDERER_VERSION", self.renderer)
         maker = self.stack.publisher._composer._verdicts._renderer
-        maker._settings = replace(maker._settings, runner_image=self.image)
-        maker.today = self.today
+        maker._settings = self.settings
 
     @property
     def today(self) -> MadeWith:
-        return MadeWith(self.renderer, self.image)
+        return replace(made_with.today(self.settings), renderer=self.renderer)
 
     def rerender(self, observe=None) -> Rerender:
         stack = self.stack
@@ -62,7 +66,7 @@ class Release:
         return await opened.run(shards, pace or Pace(4, 0.2), lambda _: None, **options)
 
     async def verify(self):
-        rendering = RenderSettings(runner_image=self.image)
+        rendering = self.settings
         stack = self.stack
         again = Recomposition(
             stack.repo, stack.intents, stack.history, stack.check, Templates.load(), rendering
@@ -116,6 +120,11 @@ async def made(stack: Stack, ref: AppRef) -> MadeWith | None:
     return made_with.made_with((await stack.published(ref))["kustomization.yaml"])
 
 
+def made_by(renderer: int, image: str) -> MadeWith:
+    """What is said by what was made with these, and with no other settings than at first."""
+    return MadeWith(renderer, image, RenderSettings(runner_image=image).digest)
+
+
 async def test_a_release_changes_nothing_by_itself_and_then_all_by_rerender(stack, release):
     apps = [(await stack.deploy(user)).ref for user in (BOB, ADA, EVE)]
     before = {ref: await stack.tip(ref) for ref in apps}
@@ -125,7 +134,7 @@ async def test_a_release_changes_nothing_by_itself_and_then_all_by_rerender(stac
     done = await release.run()
     assert [result.state for result in done] == ["done"] * 3
     assert sorted(ref for result in done for ref in result.apps) == sorted(apps)
-    assert [await made(stack, ref) for ref in apps] == [MadeWith(NOW + 1, NEW_IMAGE)] * 3
+    assert [await made(stack, ref) for ref in apps] == [made_by(NOW + 1, NEW_IMAGE)] * 3
     for ref in apps:
         files = await stack.published(ref)
         assert NEW_IMAGE.encode() in files["generated/deployment.yaml"]
@@ -143,13 +152,13 @@ async def test_only_what_another_release_made_is_rendered_so_it_goes_on_where_it
     release.update(image=NEW_IMAGE)
     third = await stack.deploy(BOB, "Third")
     [[stale]] = (await release.rerender().stale([shard_of("ubob", 2)])).values()
-    assert (stale.ref, stale.made_with) == (first.ref, MadeWith(NOW, IMAGE))
+    assert (stale.ref, stale.made_with) == (first.ref, made_by(NOW, IMAGE))
     await release.rerender().run([shard_of("ubob", 2)], Pace(), lambda _: None)
     tip = await stack.tip(first.ref)
     info = await stack.repo.info(tip)
     assert info.message.startswith(f"rerender {first.ref.app_id}\n")
-    assert await made(stack, third.ref) == MadeWith(NOW, NEW_IMAGE)
-    assert await made(stack, second.ref) == MadeWith(NOW, IMAGE), "in another shard"
+    assert await made(stack, third.ref) == made_by(NOW, NEW_IMAGE)
+    assert await made(stack, second.ref) == made_by(NOW, IMAGE), "in another shard"
     assert list(await release.rerender().stale()) == [shard_of("uada", 2)]
 
 
@@ -210,7 +219,7 @@ async def test_an_app_of_a_tenant_that_is_held_is_left_and_named(stack, release)
     assert (result.state, result.apps) == ("waits", [])
     assert app.ref.app_id in result.message
     assert "tenant.yaml" in result.message
-    assert await made(stack, app.ref) == MadeWith(NOW, IMAGE)
+    assert await made(stack, app.ref) == made_by(NOW, IMAGE)
 
 
 async def test_an_app_that_sleeps_is_rendered_and_goes_on_sleeping(stack, release):
@@ -223,7 +232,7 @@ async def test_an_app_that_sleeps_is_rendered_and_goes_on_sleeping(stack, releas
     assert result.apps == [app.ref]
     files = await stack.published(app.ref)
     assert "generated/ingressroute.yaml" not in files
-    assert await made(stack, app.ref) == MadeWith(NOW, NEW_IMAGE)
+    assert await made(stack, app.ref) == made_by(NOW, NEW_IMAGE)
 
 
 async def test_a_deploy_that_comes_first_is_published_too_and_by_whom_it_was_is_kept(
@@ -232,10 +241,10 @@ async def test_a_deploy_that_comes_first_is_published_too_and_by_whom_it_was_is_
     app, other = await stack.deploy(BOB), await stack.deploy(BOB, "Other")
     release.update(image=NEW_IMAGE)
     await stack.deployments.update(BOB, app.ref, AppDraft(code=HELLO + "# two\n"), None, "r")
-    assert await made(stack, app.ref) == MadeWith(NOW, NEW_IMAGE)
-    assert await made(stack, other.ref) == MadeWith(NOW, IMAGE)
+    assert await made(stack, app.ref) == made_by(NOW, NEW_IMAGE)
+    assert await made(stack, other.ref) == made_by(NOW, IMAGE)
     await release.run()
-    assert await made(stack, other.ref) == MadeWith(NOW, NEW_IMAGE)
+    assert await made(stack, other.ref) == made_by(NOW, NEW_IMAGE)
     assert (await release.verify()).findings == []
 
 
@@ -253,7 +262,7 @@ async def test_it_stops_after_the_first_shard_that_gets_worse(stack, release, he
         apps[0],
         "Your code raised an error while it was imported.",
     )
-    assert [await made(stack, ref) for ref in apps[1:]] == [MadeWith(NOW, IMAGE)] * 3
+    assert [await made(stack, ref) for ref in apps[1:]] == [made_by(NOW, IMAGE)] * 3
     health.broken = set()
     release.update(image=NEW_IMAGE)
     again = await release.run(health.observe)
@@ -333,11 +342,11 @@ async def test_what_the_platform_beside_takes_back_stops_it_too(stack, release, 
     assert result.state == "worse"
     assert [worse.ref for worse in result.worse] == [app.ref]
     assert "the cluster refuses it: Deployment/" in result.worse[0].message
-    assert await made(stack, app.ref) == MadeWith(NOW, IMAGE), "as it was applied, to the byte"
+    assert await made(stack, app.ref) == made_by(NOW, IMAGE), "as it was applied, to the byte"
     assert stack.hold(app.ref) is None, "it is no fault of its owner's"
     release.update(renderer=NOW + 1, image=IMAGE)
     assert [done.state for done in await release.run()] == ["done", "done"]
-    assert await made(stack, app.ref) == MadeWith(NOW + 1, IMAGE)
+    assert await made(stack, app.ref) == made_by(NOW + 1, IMAGE)
     assert await stack.repo.read(await stack.tip(app.ref), QUARANTINE_FILE) is None
     assert (await release.verify()).findings == []
 
@@ -387,7 +396,7 @@ async def test_a_downgrade_is_noted_also_where_no_app_is_left(stack, release):
     [done] = await release.run(accept_older=True)
     assert (done.state, done.apps) == ("done", [])
     new = await stack.deploy(BOB, "New")
-    assert await made(stack, new.ref) == MadeWith(NOW, IMAGE)
+    assert await made(stack, new.ref) == made_by(NOW, IMAGE)
 
 
 async def test_a_shard_that_is_not_there_is_a_clear_error(release):
@@ -408,3 +417,34 @@ async def test_an_audit_finds_a_rerender_that_is_not_what_the_release_writes(sta
     await asyncio.to_thread(subprocess.run, move, check=True)
     [finding] = (await release.verify()).findings
     assert (finding.commit, finding.rule) == (forged, "composition")
+
+
+async def test_other_settings_reach_apps_that_nobody_deploys(stack, release):
+    ref = (await stack.deploy(BOB)).ref
+    release.update(blocked_cidrs=("203.0.113.0/24",), traefik_namespace="router")
+    await stack.look()
+    namespace = f"{ref.user_id}/network.yaml"
+    assert b"203.0.113.0/24" not in await stack.repo.read(await stack.tip(ref), namespace)
+    [[stale]] = (await release.rerender().stale()).values()
+    assert stale.made_with.differs_from(release.today) == "other settings"
+    [done] = await release.run()
+    assert (done.state, done.apps) == ("done", [ref])
+    network = await stack.repo.read(await stack.tip(ref), namespace)
+    assert b"203.0.113.0/24" in network
+    assert b'"router"' in network
+    assert await release.run() == []
+
+
+async def test_ceilings_of_the_platform_are_settings_too(stack, release):
+    ref = (await stack.deploy(BOB)).ref
+    platform = await stack.repo.read(await stack.repo.head("main"), "platform.yaml")
+    await stack.by_hand({"platform.yaml": platform.replace(b"cpu: 500m", b"cpu: 750m")})
+    await stack.look()
+    assert await stack.deploy(ADA)
+    opened = release.rerender()
+    opened.today = replace(
+        opened.today, settings=replace(release.settings, ceilings=Ceilings(cpu="750m")).digest
+    )
+    assert [[app.ref for app in apps] for apps in (await opened.stale()).values()] == [[ref]]
+    await opened.run([shard_of("ubob", 2)], Pace(), lambda _: None)
+    assert await opened.stale() == {}
