@@ -24,7 +24,13 @@ from api.clients.git_survey import RemoteSurvey
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.kubernetes_api import KubernetesApi
 from api.clients.trial_push import try_push
-from api.domain.flux_objects import ClusterOptions, render_cluster
+from api.domain.flux_objects import (
+    STANDING_IN,
+    ClusterOptions,
+    Standing,
+    render_cluster,
+    standing,
+)
 from api.domain.installation import (
     ClusterSeen,
     DatabaseSeen,
@@ -173,7 +179,8 @@ class Doctor:
                 record = Record.parse(await repo.read(main, RECORD))
             except InvalidFile as error:
                 fault = str(error)
-        rendered = await self._rendered(platform, record, signer)
+        known = await _known_clusters(repo, branches)
+        rendered = await self._rendered(platform, known, signer)
         faults: dict[str, str] = {}
         for branch, tip in branches.items() if signer else ():
             known = [signer.public] if signer else []
@@ -183,7 +190,7 @@ class Doctor:
             branches=branches,
             platform=platform,
             platform_fault=fault,
-            clusters=tuple(sorted(record.clusters)),
+            clusters=tuple(sorted(known)),
             waiting=await _waiting(repo, branches),
             outdated=await _outdated(repo, main, record, rendered) if main else (),
             signature_faults=faults if signer else Unseen("GIT_SIGNING_KEY_FILE is not usable"),
@@ -196,19 +203,25 @@ class Doctor:
         return seen, tuple(_manifests(rendered))
 
     async def _rendered(
-        self, platform: PlatformFile | None, record: Record, signer: Signer | None
+        self,
+        platform: PlatformFile | None,
+        known: Mapping[str, Standing | None],
+        signer: Signer | None,
     ) -> dict[str, bytes] | Unseen:
         """The files of this cluster's folder on `main`, by path, as the template gives them now."""
-        name = self.cluster or (next(iter(record.clusters)) if len(record.clusters) == 1 else None)
-        if platform is None or name is None or name not in record.clusters:
-            known = ", ".join(sorted(record.clusters)) or "none"
-            return Unseen(f"which folder of clusters/ is this cluster's? init-repo wrote: {known}")
+        name = self.cluster or (next(iter(known)) if len(known) == 1 else None)
+        if platform is None or name is None or name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            return Unseen(f"which folder of clusters/ is this cluster's? init-repo wrote: {names}")
+        stands = known[name]
+        if stands is None or stands.url is None:
+            return Unseen(f"{CLUSTERS_BRANCH} does not say how the cluster {name} was made")
         options = ClusterOptions(
             name=name,
-            url=record.clusters[name].url,
-            git_secret=record.clusters[name].git_secret,
+            url=stands.url,
+            git_secret=stands.git_secret,
             publish_key=signer.public_key if signer else None,
-            images=record.clusters[name].images,
+            images=stands.images,
         )
         folder = await asyncio.to_thread(read_folder, TEMPLATE / "cluster")
         texts = {path: data.decode() for path, data in folder.items()}
@@ -284,6 +297,23 @@ async def _moved_shard(repo: GitopsRepo, branches: Mapping[str, str]) -> str | N
         if info and info.parent:
             return branch
     return next(iter(shards), None)
+
+
+async def _known_clusters(
+    repo: GitopsRepo, branches: Mapping[str, str]
+) -> dict[str, Standing | None]:
+    """What was decided about each cluster, by name; None where its files do not tell."""
+    tip = branches.get(CLUSTERS_BRANCH)
+    found: dict[str, Standing | None] = {}
+    for name, entry in (await repo.children(tip)).items() if tip else ():
+        if entry.kind != "folder":
+            continue
+        files = {path: await repo.read(tip or "", f"{name}/{path}") for path in STANDING_IN}
+        try:
+            found[name] = standing(files)
+        except InvalidFile:
+            found[name] = None
+    return found
 
 
 async def _waiting(repo: GitopsRepo, branches: Mapping[str, str]) -> tuple[str, ...]:

@@ -10,9 +10,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+import yaml
+
 from api.domain.manifests import Identity, RenderError, RenderSettings, Templates
 from api.domain.networks import blocked_ranges
-from api.domain.repo_layout import CLUSTERS_BRANCH, PlatformFile, shard_branch
+from api.domain.overlay_effect import RESERVED_ANNOTATIONS
+from api.domain.repo_layout import CLUSTERS_BRANCH, InvalidFile, PlatformFile, shard_branch
 
 #: Where all objects of Flux live: Flux itself may stand anywhere.
 NAMESPACE: Final = "fastapi-platform-flux"
@@ -28,6 +31,8 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _URL: Final = re.compile(r"https?://[^\s@]+|ssh://(?:[^\s@:/]+@)?[^\s@]+")
 _KEY: Final = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]+=*")
 _SETTINGS: Final = "admission/settings.yaml"
+#: The files in which an operator's decisions stand.
+STANDING_IN: Final = ("git-repositories.yaml", _SETTINGS)
 _PUBLISH_KEYS: Final = "publish-keys.yaml"
 _RENDERED: Final = (
     "git-repositories.yaml",
@@ -49,6 +54,15 @@ class ClusterOptions:
     git_secret: str | None  # its credential, in NAMESPACE
     publish_key: str | None  # the platform's public key, in OpenSSH's form
     images: tuple[str, ...]  # that may run beside the runner's
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an operator decided about a cluster before, as its objects say."""
+
+    url: str | None = None
+    git_secret: str | None = None
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,7 @@ def render_cluster(
         "namespace": NAMESPACE,
         "options": options,
         "other_kinds": _lines(_OTHER_KINDS),
+        "reserved_annotations": _lines(RESERVED_ANNOTATIONS),
         "pull_secret": settings.image_pull_secret or "",
         "settings": settings,
         "sources": sources,
@@ -108,6 +123,28 @@ def render_cluster(
     }
     copied = {path: text.encode() for path, text in files.items() if path not in _RENDERED}
     return dict(sorted((copied | rendered).items()))
+
+
+def standing(folder: Mapping[str, bytes | None]) -> Standing:
+    """Read back what was rendered, from the files of STANDING_IN; raise InvalidFile."""
+    spec = _part(folder, STANDING_IN[0], "spec")
+    secret = spec.get("secretRef") or {}
+    images = _part(folder, STANDING_IN[1], "data").get("images") or ""
+    return Standing(spec.get("url"), secret.get("name"), tuple(str(images).split()))
+
+
+def _part(folder: Mapping[str, bytes | None], path: str, name: str) -> Mapping[str, Any]:
+    """A part of the first object in a file; empty where there is no file."""
+    data = folder.get(path)
+    if data is None:
+        return {}
+    try:
+        part = next(iter(yaml.safe_load_all(data)))[name]
+    except (yaml.YAMLError, StopIteration, LookupError, TypeError):
+        part = None
+    if not isinstance(part, dict):
+        raise InvalidFile(path, f"it does not begin with an object that has {name}")
+    return part
 
 
 def _check(options: ClusterOptions) -> None:

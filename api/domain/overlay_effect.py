@@ -34,12 +34,21 @@ _DEPLOYMENT_FIELDS: Final = (
     (*_CONTAINER, "*", "resources", "*"),
     (*_CONTAINER, "*", "resources", "*", "*"),
 )
-#: Annotations that steer the cluster (Flux' prune, an autoscaler's evict, AppArmor, another network
-#: interface, a sidecar), or are ours.
-_RESERVED: Final = (
-    *("fastapi-platform", "kubernetes.io", "k8s.io", "fluxcd.io", "traefik.io"),
+#: Domains, with all below them, of annotations by which others do what a tenant may not: Flux'
+#: prune, an autoscaler's evict, AppArmor and seccomp, a router's or a DNS controller's settings,
+#: another network interface, a sidecar or an agent that is injected. The admission policies hold
+#: objects to the same list, which they have from here.
+RESERVED_ANNOTATIONS: Final = (
+    *("kubernetes.io", "k8s.io", "x-k8s.io", "fluxcd.io", "argoproj.io", "helm.sh", "keel.sh"),
+    *("traefik.io", "containo.us", "projectcontour.io", "nginx.org", "konghq.com"),
     *("cncf.io", "projectcalico.org", "cilium.io", "ovn.org", "antrea.io", "kube-ovn.io"),
-    *("istio.io", "linkerd.io", "kuma.io", "hashicorp.com"),
+    *("istio.io", "linkerd.io", "kuma.io", "dapr.io", "openservicemesh.io", "jaegertracing.io"),
+    *("hashicorp.com", "banzaicloud.io", "infisical.com", "external-secrets.io", "stakater.com"),
+    *("opentelemetry.io", "datadoghq.com", "newrelic.com", "dynatrace.com", "elastic.co"),
+    *("karpenter.sh", "karpenter.k8s.aws", "keda.sh", "knative.dev", "velero.io", "kyverno.io"),
+    *("gatekeeper.sh", "cert-manager.io", "openshift.io", "kubevirt.io", "nvidia.com", "intel.com"),
+    *("amazonaws.com", "gke.io", "google.com", "azure.com", "workload.identity", "metallb.io"),
+    *("universe.tf",),
 )
 _KEY_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _KEY_DOMAIN: Final = re.compile(
@@ -191,7 +200,7 @@ def _is_own(key: str) -> bool:
         return "." not in key  # container runtimes read keys such as io.kubernetes.cri-o.Devices
     return not any(
         domain.lower() == reserved or domain.lower().endswith(f".{reserved}")
-        for reserved in _RESERVED
+        for reserved in ("fastapi-platform", *RESERVED_ANNOTATIONS)
     )
 
 

@@ -18,24 +18,16 @@ RECORD: Final = ".init-repo.json"
 _ABOUT: Final = "Written by `python -m api init-repo`: digests of the template's files."
 
 
-class RememberedCluster(BaseModel):
-    """What an operator once decided about a cluster, so that an upgrade need not be told again."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    url: str
-    git_secret: str | None = None
-    images: tuple[str, ...] = ()
-
-
 class Record(BaseModel):
-    """Digests (SHA-256, hex) of what was written, by path on `main`, and the clusters known."""
+    """Digests (SHA-256, hex) of what was written, by path on `main`.
+
+    People may change it as any file of `main`, so nothing in it decides what a cluster allows.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     about: str = _ABOUT
     files: dict[str, str] = Field(default_factory=dict)
-    clusters: dict[str, RememberedCluster] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> "Record":

@@ -139,8 +139,44 @@ def other_kind(kind: str, version: str, **fields: Any) -> Edit:
     return edit
 
 
-def _annotated(manifest: Object) -> None:
-    manifest["metadata"].setdefault("annotations", {})["example.org/owner"] = "ann"
+def _annotation(key: str, value: str = "true") -> Edit:
+    return lambda m: m["metadata"].setdefault("annotations", {}).update({key: value})
+
+
+def _pod_annotation(key: str, value: str = "true") -> Edit:
+    return lambda m: m["spec"]["template"]["metadata"]["annotations"].update({key: value})
+
+
+_annotated = _annotation("example.org/owner", "ann")
+_pod_own = _pod_annotation("prometheus.io/scrape")
+#: By which controllers, injectors and runtimes give a pod what it may not have; the check of
+#: overlays refuses the same.
+POWERS: Final = {
+    "no_apparmor": ("container.apparmor.security.beta.kubernetes.io/app", "unconfined"),
+    "no_seccomp": ("seccomp.security.alpha.kubernetes.io/pod", "unconfined"),
+    "never_evicted": ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
+    "never_disrupted": ("karpenter.sh/do-not-disrupt", "true"),
+    "sidecar_of_istio": ("sidecar.istio.io/inject", "true"),
+    "sidecar_of_linkerd": ("linkerd.io/inject", "enabled"),
+    "sidecar_of_dapr": ("dapr.io/enabled", "true"),
+    "agent_of_opentelemetry": ("instrumentation.opentelemetry.io/inject-python", "true"),
+    "secrets_of_vault": ("vault.hashicorp.com/agent-inject", "true"),
+    "network_interface": ("k8s.v1.cni.cncf.io/networks", "other"),
+    "address_of_its_own": ("cni.projectcalico.org/ipAddrs", '["10.0.0.1"]'),
+    "bandwidth": ("kubernetes.io/egress-bandwidth", "10G"),
+    "device": ("io.kubernetes.cri-o.Devices", "/dev/kmsg"),
+    "never_pruned": ("kustomize.toolkit.fluxcd.io/prune", "disabled"),
+    "default_container": ("kubectl.kubernetes.io/default-container", "other"),
+}
+_OBJECT_POWERS: Final = {
+    "dns_name": ("Service", "external-dns.alpha.kubernetes.io/hostname", "pypi.org"),
+    "router_settings": ("Service", "traefik.ingress.kubernetes.io/service.sticky.cookie", "true"),
+    "ingress_class": ("IngressRoute", "kubernetes.io/ingress.class", "internal"),
+    "route_never_pruned": ("IngressRoute", "kustomize.toolkit.fluxcd.io/prune", "disabled"),
+    "middleware_kept": ("shop1-strip", "kustomize.toolkit.fluxcd.io/ssa", "Ignore"),
+    "deployment_kept": ("Deployment", "kustomize.toolkit.fluxcd.io/reconcile", "disabled"),
+    "upper_case": ("Deployment", "Linkerd.IO/inject", "enabled"),
+}
 
 
 def _renamed_prefix(manifest: Object) -> None:
@@ -504,4 +540,14 @@ TENANTS: Final = (
         by_role=True,
     ),
 )
-ALL: Final = WORKLOADS + NETWORK + TENANTS
+ANNOTATIONS: Final = (
+    *(
+        Variant(name, "Deployment", "annotations", _pod_annotation(key, value), _pod_own)
+        for name, (key, value) in POWERS.items()
+    ),
+    *(
+        Variant(name, base, "annotations", _annotation(key, value), _annotated)
+        for name, (base, key, value) in _OBJECT_POWERS.items()
+    ),
+)
+ALL: Final = WORKLOADS + NETWORK + TENANTS + ANNOTATIONS

@@ -14,6 +14,7 @@ from api.domain.intent_check import problem
 from api.domain.manifests import AppSource, RenderSettings, Serving, Templates, render_app
 from api.domain.repo_layout import EMPTY_OVERLAY, AppFile, Ceilings
 from api.domain.source_check import Diagnostic
+from tests.cluster.variants import POWERS
 
 APP = AppFile(id="shop1", user="uabc", name="Shop")
 HEAD = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
@@ -219,15 +220,12 @@ HOSTILE = {
             '{fastapi-platform/intent: "' + "0" * 64 + '"}}]',
         )
     ),
+    **{
+        f"power: {name}": with_annotation(f"{key}: {value!r}")
+        for name, (key, value) in POWERS.items()
+    },
     "never pruned": with_annotation("kustomize.toolkit.fluxcd.io/prune: disabled"),
     "left out by kustomize": with_annotation('config.kubernetes.io/local-config: "true"'),
-    "no AppArmor": with_annotation(
-        "container.apparmor.security.beta.kubernetes.io/app: unconfined"
-    ),
-    "another network interface": with_annotation("k8s.v1.cni.cncf.io/networks: a"),
-    "an address of its own": with_annotation("cni.projectcalico.org/ipAddrs: a"),
-    "a sidecar": with_annotation('sidecar.istio.io/inject: "true"'),
-    "a device": with_annotation("io.kubernetes.cri-o.Devices: a"),
     "a number as annotation": with_annotation("a: 1"),
     "an annotation's name too long": with_annotation(f'{"a" * 64}: "x"'),
     "an annotation's name with a space": with_annotation('"a b": "x"'),

@@ -1,6 +1,7 @@
 """`init-repo` on a repository that people work in: theirs stays theirs, the rest follows."""
 
 import asyncio
+import json
 import subprocess
 from pathlib import Path
 
@@ -127,6 +128,63 @@ async def test_what_was_said_of_a_cluster_is_remembered(repo):
     assert done.written == ("clusters/prod/admission/settings.yaml",)
     settings = yaml.safe_load(await read(repo, "clusters/prod/admission/settings.yaml"))
     assert settings["data"]["images"].split() == ["r:2", "viewer:1"]
+
+
+async def test_what_may_run_still_may_until_the_images_are_named_anew(repo):
+    await upgrade(repo).run(Wanted(**{**vars(WANTED), "images": ("viewer:1",)}))
+    later = Wanted("prod", None, None, None, RenderSettings("r:2"))
+    done = await upgrade(repo).run(later)
+    assert done.waiting == ()
+    settings = yaml.safe_load(await read(repo, "prod/admission/settings.yaml", CLUSTERS_BRANCH))
+    assert settings["data"]["images"].split() == ["r:2", "r:1", "viewer:1"]
+    sources = next(yaml.safe_load_all(await read(repo, "clusters/prod/git-repositories.yaml")))
+    assert sources["spec"]["secretRef"] == {"name": "git-auth"}
+
+
+async def test_nothing_that_people_may_write_adds_an_image(repo):
+    await upgrade(repo).run(WANTED)
+    record = json.loads(await read(repo, RECORD))
+    record["clusters"] = {
+        "prod": {"url": "https://evil.example/x.git", "git_secret": "x", "images": ["evil:1"]}
+    }
+    await by_hand(repo, {RECORD: json.dumps(record).encode()})
+    later = Wanted("prod", None, None, None, RenderSettings("r:2"))
+    await upgrade(repo).run(later)
+    for branch, folder in (("main", "clusters/prod"), (CLUSTERS_BRANCH, "prod")):
+        for name in ("admission/settings.yaml", "git-repositories.yaml"):
+            assert b"evil" not in await read(repo, f"{folder}/{name}", branch)
+
+
+async def test_ceilings_that_somebody_raised_wait_until_an_operator_looked(repo):
+    await upgrade(repo).run(WANTED)
+    flux = await repo.head(CLUSTERS_BRANCH)
+    platform = await read(repo, "platform.yaml")
+    await by_hand(repo, {"platform.yaml": platform.replace(b"cpu: 500m", b"cpu: '64'")})
+    done = await upgrade(repo).run(WANTED)
+    assert done.waiting == ("clusters/prod", "platform.yaml")
+    assert await repo.head(CLUSTERS_BRANCH) == flux
+    again = await upgrade(repo).run(WANTED)
+    assert again.waiting == done.waiting, "it waits however often it is asked for"
+    done = await upgrade(repo).run(WANTED, accept=again.head)
+    assert done.waiting == ()
+    assert b'"64"' in await read(repo, "prod/admission/settings.yaml", CLUSTERS_BRANCH)
+    assert (await upgrade(repo).run(WANTED)).waiting == ()
+
+
+async def test_what_stands_in_clusters_before_there_is_a_branch_waits_too(repo):
+    await by_hand(repo, {"clusters/prod/mine.yaml": b"kind: ConfigMap\n"})
+    done = await upgrade(repo).run(WANTED)
+    assert done.waiting == ("clusters/prod",)
+    assert await repo.head(CLUSTERS_BRANCH) is None
+    assert (await upgrade(repo).run(WANTED, accept=done.head)).waiting == ()
+    assert await read(repo, "prod/mine.yaml", CLUSTERS_BRANCH) == b"kind: ConfigMap\n"
+
+
+async def test_a_standing_file_that_cannot_be_read_is_named(repo):
+    await upgrade(repo).run(WANTED)
+    await by_hand(repo, {"prod/admission/settings.yaml": b"- x\n"}, CLUSTERS_BRANCH)
+    with pytest.raises(Unavailable, match=r"admission/settings\.yaml"):
+        await upgrade(repo).run(WANTED)
 
 
 async def test_one_cluster_is_upgraded_without_touching_another(repo, newer):
