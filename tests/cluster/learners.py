@@ -32,11 +32,11 @@ class Learner:
     settings: RenderSettings
 
     @classmethod
-    def on(cls, cluster: Cluster, apps_host: str) -> "Learner":
+    def on(cls, cluster: Cluster, apps_host: str, ref: AppRef | None = None) -> "Learner":
         """A tenant of the test's own, with namespace, quota and all."""
         mark = secrets.token_hex(3)
         settings = RenderSettings(cluster.runner_image, apps_host=apps_host)
-        learner = cls(cluster, AppRef(f"u{mark}", f"shop-{mark}"), settings)
+        learner = cls(cluster, ref or AppRef(f"u{mark}", f"shop-{mark}"), settings)
         tenant = TenantFile(user=learner.ref.user_id, username="ann", created=datetime.now(UTC))
         shard = shard_of(learner.ref.user_id, 2)
         files = render_tenant(TEMPLATES, tenant, settings, shard)
