@@ -8,16 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from api.checking import IntentCheck
-from api.clients.git_tenants import Ids
+from api.clients.git_tenants import Ids, is_app
 from api.clients.git_trees import Entry
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.intent_check import problem
 from api.domain.names import AppRef, is_id, shard_of
-from api.domain.publication import (
-    NOT_APPS,
-    Accepted,
-    Hold,
-)
+from api.domain.publication import Accepted, Hold
 from api.domain.quarantine import Record
 from api.domain.repo_layout import (
     InvalidFile,
@@ -69,7 +65,7 @@ class Composer:
         """Compare every app of a shard; `tips.main` must be indexed in history.
 
         `anew`: what stands as it should, or is held, is rendered again if it was made with
-        another renderer or runner image than today's.
+        another renderer, runner image or settings than today's.
         """
         everything = anew or tips.quarantine.news
         settled = {} if everything else await self._settled_tenants(tips)
@@ -174,11 +170,7 @@ def _is_settled(outcome: Outcome, app: Sides | None) -> bool:
 
 
 def _apps(folder: Mapping[str, Entry]) -> set[str]:
-    return {
-        name
-        for name, entry in folder.items()
-        if entry.kind == "folder" and is_id(name) and name not in NOT_APPS
-    }
+    return {name for name, entry in folder.items() if is_app(name, entry)}
 
 
 def _accepted(folder: Entry | None) -> Accepted | None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from api.clients.git_tenants import apps_of
 from api.clients.git_upstream import Move
 from api.clients.gitops_repo import GitopsRepo
 from api.composition import Composer
@@ -67,7 +68,7 @@ class Publisher:
         self.refusals: dict[str, Refusal] = {}
         #: Apps that an operator wants to be tried again although the cluster refused them.
         self.retried: Collection[AppRef] = ()
-        #: Shards whose apps are rendered anew where another renderer or runner image made them.
+        #: Shards whose apps are rendered anew where another release or setting made them.
         self.anew: Collection[str] = ()
         #: Whether an operator wants this release to follow a newer one on the shards rendered anew.
         self.accept_older = False
@@ -189,7 +190,7 @@ class Publisher:
     async def _apps(self, commit: str, shard: str) -> set[str]:
         """The ids of a shard's apps on `main` at a commit."""
         tenants = await self._repo.outline(commit, f"apps/{shard}", depth=2)
-        return {app_id for tenant in tenants.values() for app_id in tenant.children}
+        return {ref.app_id for ref in apps_of(tenants)}
 
     async def published(self, shards: Collection[str]) -> None:
         """These branches moved: whoever applies them is told, once for each commit."""

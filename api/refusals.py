@@ -10,10 +10,11 @@ import logging
 from typing import Final
 
 from api.clients.cluster import Cluster
+from api.clients.git_tenants import apps_of
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.addresses import without_addresses
-from api.domain.names import AppRef, is_id
-from api.domain.publication import NOT_APPS, entries_of
+from api.domain.names import AppRef
+from api.domain.publication import entries_of
 from api.domain.quarantine import Record, culprit, shown_words
 from api.domain.repo_layout import is_shard_branch, shard_branch
 from api.domain.rollout import Shard
@@ -105,12 +106,4 @@ class Refusals:
         return Refusal(ref, tip, kept)
 
     async def _apps(self, commit: str) -> list[AppRef]:
-        return [
-            AppRef(user_id, app_id)
-            for user_id, tenant in (await self._repo.outline(commit, depth=2)).items()
-            for app_id, entry in tenant.children.items()
-            if entry.kind == "folder"
-            and app_id not in NOT_APPS
-            and is_id(user_id)
-            and is_id(app_id)
-        ]
+        return [*apps_of(await self._repo.outline(commit, depth=2))]

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from api.clients.git_tenants import apps_of
 from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.commit_message import newer_renderer
 from api.domain.health import is_ready, why_not_ready
 from api.domain.made_with import MadeWith, made_with
-from api.domain.names import AppRef, is_id
+from api.domain.names import AppRef
 from api.domain.quarantine import QUARANTINE_FILE, newly_refused, read_quarantine
 from api.domain.repo_layout import is_shard_branch, shard_branch
 from api.domain.rollout import Observation
@@ -252,10 +253,9 @@ class Rerender:
     async def _apps(self, tip: str) -> list[tuple[AppRef, MadeWith | None]]:
         """The apps of a shard branch, and what each was made with."""
         files = {
-            AppRef(user_id, app_id): entry.children["kustomization.yaml"].id
-            for user_id, tenant in (await self._repo.outline(tip, depth=3)).items()
-            for app_id, entry in tenant.children.items()
-            if "kustomization.yaml" in entry.children and is_id(user_id) and is_id(app_id)
+            ref: entry.children["kustomization.yaml"].id
+            for ref, entry in apps_of(await self._repo.outline(tip, depth=3)).items()
+            if "kustomization.yaml" in entry.children
         }
         texts = await self._repo.blobs(files.values())
         return [(ref, made_with(texts[blob])) for ref, blob in files.items()]

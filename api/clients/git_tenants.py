@@ -8,6 +8,8 @@ import pygit2
 
 from api.clients import git_trees
 from api.clients.git_trees import Entry
+from api.domain.names import AppRef, is_id
+from api.domain.publication import NOT_APPS
 
 _ROOT_FILES: Final = frozenset({"README.md", "quarantine.json"})
 #: What is read for every app: larger ones are read when they are asked for.
@@ -32,6 +34,22 @@ class OpenedShard:
 
     tenants: Mapping[str, OpenedTenant | None]
     settings: Mapping[str, bytes]  # small tenant.yaml and app.yaml, by object id
+
+
+def is_app(name: str, entry: Entry) -> bool:
+    """Whether an entry of a tenant's folder is an app's, on either branch."""
+    return entry.kind == "folder" and is_id(name) and name not in NOT_APPS
+
+
+def apps_of(tenants: Mapping[str, Entry]) -> dict[AppRef, Entry]:
+    """The folders of apps, from an outline of a shard's tenants."""
+    return {
+        AppRef(user_id, name): entry
+        for user_id, tenant in tenants.items()
+        if is_id(user_id)
+        for name, entry in tenant.children.items()
+        if is_app(name, entry)
+    }
 
 
 def open_shard(

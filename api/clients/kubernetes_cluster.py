@@ -28,6 +28,7 @@ from api.clients.kubernetes_objects import (
 )
 from api.clients.kubernetes_watch import Key, Watch
 from api.clients.route_checks import SURE, RouteChecks
+from api.domain.flux_objects import NAMESPACE
 from api.domain.names import AppRef, namespace_of, shard_of
 from api.domain.rollout import LiveVersion, Observation, Pod, Shard
 from api.errors import ClusterUnavailable, RepositoryUnavailable
@@ -274,4 +275,4 @@ class KubernetesCluster:
 
 
 def _flux(shard: str) -> Key:
-    return objects.FLUX_NAMESPACE, f"shard-{shard}"
+    return NAMESPACE, f"shard-{shard}"

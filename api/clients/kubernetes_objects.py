@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from api.clients.kubernetes_watch import Resource
+from api.domain.flux_objects import NAMESPACE
 from api.domain.names import AppRef, is_id
 from api.domain.rollout import PodPhase, Workload
 
 MANAGED: Final = "app.kubernetes.io/managed-by=fastapi-platform"
 INTENT: Final = "fastapi-platform/intent"
 APP_ID: Final = "fastapi-platform/app-id"
-FLUX_NAMESPACE: Final = "fastapi-platform-flux"
 _CONTAINER: Final = "app"
 _TENANT: Final = "user-"
 _MAX_WORDS: Final = 1000
@@ -239,12 +239,12 @@ WARNINGS: Final = Resource(
 )
 SOURCES: Final = Resource(
     "GitRepositories",
-    f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{FLUX_NAMESPACE}/gitrepositories",
+    f"/apis/source.toolkit.fluxcd.io/v1/namespaces/{NAMESPACE}/gitrepositories",
     read_source,
 )
 KUSTOMIZATIONS: Final = Resource(
     "Kustomizations",
-    f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{FLUX_NAMESPACE}/kustomizations",
+    f"/apis/kustomize.toolkit.fluxcd.io/v1/namespaces/{NAMESPACE}/kustomizations",
     read_kustomization,
 )
 

@@ -23,11 +23,6 @@ NOT_PUBLIC: Final = (
 PUBLIC_V6: Final = IPv6Network("2000::/3")
 
 
-def network(text: str) -> IPv4Network | IPv6Network:
-    """A range such as `203.0.113.0/24`; raise ValueError for anything else, host bits included."""
-    return ip_network(text.strip())
-
-
 def blocked_ranges(more: Iterable[str]) -> tuple[list[str], list[str]]:
     """What a NetworkPolicy excepts from IPv4 and from IPv6: NOT_PUBLIC and the cluster's own.
 
@@ -35,7 +30,7 @@ def blocked_ranges(more: Iterable[str]) -> tuple[list[str], list[str]]:
     of PUBLIC_V6, which is blocked anyway, is left out. Raises ValueError.
     """
     v4, v6 = list(NOT_PUBLIC), []
-    for found in map(network, more):
+    for found in map(ip_network, more):
         if isinstance(found, IPv4Network):
             if str(found) not in v4:
                 v4.append(str(found))
