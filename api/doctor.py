@@ -179,8 +179,8 @@ class Doctor:
                 record = Record.parse(await repo.read(main, RECORD))
             except InvalidFile as error:
                 fault = str(error)
-        known = await _known_clusters(repo, branches)
-        rendered = await self._rendered(platform, known, signer)
+        decided = await _known_clusters(repo, branches)
+        rendered = await self._rendered(platform, decided, signer)
         faults: dict[str, str] = {}
         for branch, tip in branches.items() if signer else ():
             known = [signer.public] if signer else []
@@ -190,7 +190,7 @@ class Doctor:
             branches=branches,
             platform=platform,
             platform_fault=fault,
-            clusters=tuple(sorted(known)),
+            clusters=tuple(sorted(await repo.children(main, _CLUSTERS))) if main else (),
             waiting=await _waiting(repo, branches),
             outdated=await _outdated(repo, main, record, rendered) if main else (),
             signature_faults=faults if signer else Unseen("GIT_SIGNING_KEY_FILE is not usable"),
