@@ -15,6 +15,7 @@ happened and where, and a hint that says what to do next::
     │   └── StaleBase        409  stale_base            details.current, details.yours
     ├── TooManyRequests      429  too_many_requests     details.retry_after in seconds
     └── Unavailable          503  unavailable           nothing was saved; try again
+        ├── DatabaseUnavailable     database_unavailable
         ├── RepositoryUnavailable   repository_unavailable
         │   └── OutcomeUnknown      outcome_unknown   cut off: it may have been saved
         ├── CheckUnavailable        check_unavailable
@@ -132,6 +133,12 @@ class Unavailable(PlatformError):
     status = 503
     code = "unavailable"
     hint = "Nothing was saved. Try again in a moment."
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database cannot be used."""
+
+    code = "database_unavailable"
 
 
 class RepositoryUnavailable(Unavailable):

@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from api.accounts import Accounts
 from api.audit import Audit, Known
 from api.checking import IntentCheck
@@ -24,7 +26,7 @@ from api.clients.rate_limits import RateLimits
 from api.clients.source_checker import SourceChecker
 from api.clients.sqlite import SqliteDatabase
 from api.clients.sqlite_store import SqliteStore
-from api.clients.store import Account
+from api.clients.store import Account, Store
 from api.clients.tokens import Tokens, signing_keys
 from api.composition import Composer
 from api.dependencies import Records
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
     from api.clients.kubernetes_cluster import KubernetesCluster
 
 DATABASE_FILE: Final = "platform.sqlite3"
+#: In a cluster, where accounts are elsewhere.
+INDEX_FILE: Final = "history.sqlite3"
 REPOSITORY: Final = "repo.git"
 
 _Live = Callable[[AppRef], Awaitable[LiveVersion | None]]
@@ -268,25 +272,43 @@ def _upstream(settings: Settings) -> Upstream:
     return RemoteUpstream(path, settings.git_remote, settings.publish_url, credentials(settings))
 
 
+async def _open_databases(settings: Settings, stack: AsyncExitStack) -> tuple[Store, CommitIndex]:
+    """Where accounts are, and this replica's index of its own clone."""
+    if settings.mode == "cluster" and settings.mongo_uri:
+        store = await stack.enter_async_context(open_mongo_store(settings.mongo_uri))
+        file, schema = INDEX_FILE, commit_index.SCHEMA
+        opened = SqliteDatabase.open(settings.data_dir / file, schema)
+        return store, CommitIndex(await stack.enter_async_context(opened))
+    schema = (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
+    opened = SqliteDatabase.open(settings.data_dir / DATABASE_FILE, schema)
+    database = await stack.enter_async_context(opened)
+    return SqliteStore(database), CommitIndex(database)
+
+
+@asynccontextmanager
+async def open_mongo_store(uri: SecretStr) -> AsyncIterator[Store]:
+    """The store at MONGO_URI; raises DatabaseUnavailable."""
+    # The driver costs 0.2 s and 20 MB, which the embedded way need not pay.
+    from api.clients import mongo, mongo_store  # noqa: PLC0415  (see above)
+
+    async with mongo.MongoDatabase.open(uri.get_secret_value(), mongo_store.INDEXES) as database:
+        yield mongo_store.MongoStore(database)
+
+
 @asynccontextmanager
 async def open_records(settings: Settings) -> AsyncIterator[Records]:
     """What is kept, for the server and for the operator's commands, also both at once."""
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            SqliteDatabase.open(
-                settings.data_dir / DATABASE_FILE, (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
-            )
-        )
+        store, index = await _open_databases(settings, stack)
         upstream = _upstream(settings)
         await upstream.open()
         repo = GitopsRepo(settings.data_dir / REPOSITORY, await _signer(settings))
         stack.push_async_callback(repo.close)
-        history = History(repo, CommitIndex(database))
+        history = History(repo, index)
         intents = Intents(repo, history)
         writer = Writer(repo, upstream, min_interval=settings.git_min_push_interval)
         await stack.enter_async_context(writer.running())
         tenants = Tenants(repo, intents, writer)
-        store = SqliteStore(database)
         keys = await asyncio.to_thread(signing_keys, settings)
         passwords = await asyncio.to_thread(Passwords)
         stack.push_async_callback(asyncio.to_thread, passwords.close)

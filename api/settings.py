@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET_BYTES = 32
+_MONGODB: Final = ("mongodb://", "mongodb+srv://")
 _LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -63,8 +64,13 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         Path(".platform"),
-        description="Folder of repository and accounts, embedded also of logs. In a cluster too "
-        "the accounts are in an SQLite file there, so it has to be a volume that stays.",
+        description="Folder of the repository (in a cluster a clone, and an index of its history, "
+        "both made again when they are gone), embedded also of accounts and logs.",
+    )
+    mongo_uri: SecretStr | None = Field(
+        None,
+        description="Address of the MongoDB database that keeps accounts, with name and password: "
+        "`mongodb://…` or `mongodb+srv://…` (cluster, and `migrate-store`).",
     )
     base_domain: str | None = Field(
         None, description="Host of the platform; apps live on `apps.` beside it."
@@ -198,22 +204,23 @@ class Settings(BaseSettings):
             key: SecretStr | None = getattr(self, name)
             if key and len(key.get_secret_value().encode()) < MIN_SECRET_BYTES:
                 raise ValueError(f"{name.upper()} must have at least {MIN_SECRET_BYTES} bytes")
-        if self.mode == "cluster" and not self.secret_key:
-            raise ValueError("SECRET_KEY is required when MODE=cluster")
+        for name in ("secret_key", "mongo_uri", "base_domain"):
+            if self.mode == "cluster" and not getattr(self, name):
+                raise ValueError(f"{name.upper()} is required when MODE=cluster")
         if self.mode == "embedded" and self.port == self.apps_port:
             raise ValueError("PORT and APPS_PORT must differ: apps need an origin of their own")
         for cidr in split_list(self.blocked_cidrs):
             _require_network(cidr)
         if not split_list(self.traefik_entry_points):
             raise ValueError("TRAEFIK_ENTRY_POINTS must name one at least")
-        if self.mode == "cluster" and not self.base_domain:
-            raise ValueError("BASE_DOMAIN is required when MODE=cluster")
         if self.mode == "cluster" and not _names_one_image(self.runner_image):
             raise ValueError("RUNNER_IMAGE needs a digest, or a tag other than `latest`")
         return self
 
     @model_validator(mode="after")
-    def _asks_over_http(self) -> Self:
+    def _addresses_have_their_scheme(self) -> Self:
+        if self.mongo_uri and not self.mongo_uri.get_secret_value().startswith(_MONGODB):
+            raise ValueError("MONGO_URI must begin with mongodb:// or mongodb+srv://")
         for name in ("router_url", "flux_receiver_url"):
             url: str | None = getattr(self, name)
             if url and not url.startswith(("http://", "https://")):

@@ -31,10 +31,12 @@ class Application:
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
 
-    async def sign_up(self, username: str, **fields: str) -> httpx2.Response:
+    async def sign_up(
+        self, username: str, *, address: str = "192.0.2.1", **fields: str
+    ) -> httpx2.Response:
         """Ask for an account; returns the answer, whatever it is."""
         body = {"username": username, "email": f"{username}@example.org", "password": PASSWORD}
-        async with self.client() as client:
+        async with self.client(address) as client:
             return await client.post("/api/auth/signup", json=body | fields)
 
     async def log_in(

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 from api.clients.git_history import Landed
-from api.clients.sqlite import SqliteDatabase, from_text, to_text
+from api.clients.sqlite import SqliteDatabase
+from api.clients.store import from_text, to_text
 from api.domain.authorship import Authorship, Kind
 from api.domain.names import AppRef
 

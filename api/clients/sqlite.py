@@ -11,11 +11,10 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
-from api.errors import Unavailable
+from api.errors import DatabaseUnavailable
 
 #: Raise it together with a step in MIGRATIONS whenever an existing table changes.
 SCHEMA_VERSION: Final = 2
@@ -27,12 +26,6 @@ MIGRATIONS: Final[dict[int, Sequence[str]]] = {
 BUSY_SECONDS: Final = 10.0  # how long to wait for another process (a command beside the server)
 
 _Result = TypeVar("_Result")
-
-
-class DatabaseUnavailable(Unavailable):
-    """The file cannot be opened, read or written."""
-
-    code = "database_unavailable"
 
 
 class SqliteDatabase:
@@ -136,16 +129,6 @@ class _Thread:
         if self._connection is not None:
             self.executor.submit(self._connection.close).result()
         self.executor.shutdown()
-
-
-def to_text(at: datetime) -> str:
-    """A time as it is stored: UTC, fixed width, so that the order of texts is that of times."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def from_text(text: str) -> datetime:
-    """A stored time."""
-    return datetime.fromisoformat(text)
 
 
 def _migrate(connection: sqlite3.Connection, schema: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from api.clients.sqlite import SqliteDatabase, from_text, to_text
+from api.clients.sqlite import SqliteDatabase
 from api.clients.store import (
     Account,
     EmailTaken,
@@ -17,7 +17,10 @@ from api.clients.store import (
     InvitationInvalid,
     Store,
     Suspension,
+    UserIdTaken,
     UsernameTaken,
+    from_text,
+    to_text,
 )
 from api.domain.credentials import email_key, username_key
 from api.domain.names import AppRef
@@ -63,8 +66,9 @@ class SqliteStore(Store):
                 added = replace(account, is_admin=True)
             connection.execute(
                 "INSERT INTO accounts (user_id, username, email, username_key, email_key,"
-                " password_hash, created_at, is_admin, token_version)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " password_hash, created_at, is_admin, token_version,"
+                " suspended_by, suspended_reason, suspended_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     added.user_id,
                     added.username,
@@ -75,6 +79,7 @@ class SqliteStore(Store):
                     to_text(added.created_at),
                     added.is_admin,
                     added.token_version,
+                    *_suspension(added.suspension),
                 ),
             )
             if invitation is not None:
@@ -95,7 +100,7 @@ class SqliteStore(Store):
                 raise EmailTaken("An account with this e-mail address exists.") from None
             if "accounts.username_key" in str(error):
                 raise UsernameTaken("This username is taken.") from None
-            raise
+            raise UserIdTaken(f"An account has the user id {account.user_id}.") from None
 
     async def has_accounts(self) -> bool:
         return bool(await self._database.read("SELECT 1 FROM accounts LIMIT 1"))
@@ -128,30 +133,31 @@ class SqliteStore(Store):
         return await self._change("token_version = token_version + 1 WHERE user_id = ?", (user_id,))
 
     async def set_suspension(self, user_id: str, suspension: Suspension | None) -> Account | None:
-        if suspension is None:
-            return await self._change(
-                "suspended_by = NULL, suspended_reason = NULL, suspended_at = NULL"
-                " WHERE user_id = ?",
-                (user_id,),
-            )
         return await self._change(
             "suspended_by = ?, suspended_reason = ?, suspended_at = ?,"
-            " token_version = token_version + 1 WHERE user_id = ?",
-            (suspension.by, suspension.reason, to_text(suspension.at), user_id),
+            " token_version = token_version + ? WHERE user_id = ?",
+            (*_suspension(suspension), suspension is not None, user_id),
         )
 
     async def set_admin(self, user_id: str, *, is_admin: bool) -> Account | None:
         return await self._change("is_admin = ? WHERE user_id = ?", (is_admin, user_id))
 
+    async def set_user_id(self, user_id: str, new: str) -> Account | None:
+        try:
+            return await self._change("user_id = ? WHERE user_id = ?", (new, user_id))
+        except sqlite3.IntegrityError:
+            raise UserIdTaken(f"Another account has the user id {new}.") from None
+
     async def add_invitation(self, invitation: Invitation) -> None:
         await self._execute(
-            "INSERT INTO invitations (code_hash, created_by, created_at, expires_at)"
-            " VALUES (?, ?, ?, ?)",
+            "INSERT INTO invitations (code_hash, created_by, created_at, expires_at, used_by)"
+            " VALUES (?, ?, ?, ?, ?)",
             (
                 invitation.code_hash,
                 invitation.created_by,
                 to_text(invitation.created_at),
                 to_text(invitation.expires_at),
+                invitation.used_by,
             ),
         )
 
@@ -251,6 +257,12 @@ class SqliteStore(Store):
 
     async def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
         await self._database.write(lambda connection: connection.execute(sql, parameters))
+
+
+def _suspension(suspension: Suspension | None) -> tuple[str | None, str | None, str | None]:
+    if suspension is None:
+        return None, None, None
+    return suspension.by, suspension.reason, to_text(suspension.at)
 
 
 def _account(row: sqlite3.Row) -> Account:

@@ -6,7 +6,7 @@ belongs to a tenant is asked for with the tenant's id.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from api.domain.names import AppRef
@@ -25,6 +25,13 @@ class EmailTaken(Conflict):
 
     code = "email_taken"
     hint = "Log in instead, or ask an administrator to reset the password."
+
+
+class UserIdTaken(Conflict):
+    """Another account has this user id."""
+
+    code = "user_id_taken"
+    hint = "`admin users` lists the accounts."
 
 
 class InvitationInvalid(InvalidRequest):
@@ -84,7 +91,10 @@ class IdempotentRequest:
 
 
 class Store(Protocol):
-    """Implemented by `clients.sqlite`; every method may raise Unavailable."""
+    """Implemented by `clients.sqlite_store` and `clients.mongo_store`.
+
+    Every method may raise DatabaseUnavailable.
+    """
 
     async def add_account(
         self, account: Account, *, invitation: str | None = None, first_is_admin: bool = False
@@ -92,7 +102,8 @@ class Store(Protocol):
         """Add and return the account, using up the invitation (a code hash) when one is given.
 
         With `first_is_admin` exactly the first account of all becomes administrator. Raises
-        UsernameTaken, EmailTaken (then the invitation stays usable) or InvitationInvalid.
+        UsernameTaken, EmailTaken, UserIdTaken (then the invitation stays usable) or
+        InvitationInvalid.
         """
 
     async def has_accounts(self) -> bool:
@@ -127,8 +138,11 @@ class Store(Protocol):
     async def set_admin(self, user_id: str, *, is_admin: bool) -> Account | None:
         """Make somebody administrator, or end it."""
 
+    async def set_user_id(self, user_id: str, new: str) -> Account | None:
+        """Give the account another id; its tokens end. Raises UserIdTaken."""
+
     async def add_invitation(self, invitation: Invitation) -> None:
-        """Keep a new invitation."""
+        """Keep a new invitation; one that was used already stays so."""
 
     async def invitations(self) -> Sequence[Invitation]:
         """All invitations, newest first."""
@@ -159,3 +173,13 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """Raise Unavailable, saying why, when the database cannot be used."""
+
+
+def to_text(at: datetime) -> str:
+    """A time as it is stored: UTC, fixed width, so that the order of texts is that of times."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def from_text(text: str) -> datetime:
+    """A stored time."""
+    return datetime.fromisoformat(text)

@@ -6,7 +6,12 @@ from pydantic import ValidationError
 from api.opening import rendering_settings
 from api.settings import Settings
 
-CLUSTER = {"mode": "cluster", "secret_key": "k" * 32, "base_domain": "platform.example.org"}
+CLUSTER = {
+    "mode": "cluster",
+    "secret_key": "k" * 32,
+    "base_domain": "platform.example.org",
+    "mongo_uri": "mongodb://mongo.example",
+}
 
 
 @pytest.mark.parametrize(
@@ -30,8 +35,8 @@ def test_an_image_that_may_change_unseen_is_refused_in_a_cluster(image):
         Settings(**CLUSTER, runner_image=image)
 
 
-@pytest.mark.parametrize("missing", ["secret_key", "base_domain"])
-def test_key_and_domain_are_required_in_a_cluster(missing):
+@pytest.mark.parametrize("missing", ["secret_key", "base_domain", "mongo_uri"])
+def test_key_domain_and_database_are_required_in_a_cluster(missing):
     with pytest.raises(ValidationError, match=f"{missing.upper()} is required"):
         Settings(**{key: value for key, value in CLUSTER.items() if key != missing})
 
@@ -40,6 +45,13 @@ def test_key_and_domain_are_required_in_a_cluster(missing):
 def test_addresses_are_those_of_http(name):
     with pytest.raises(ValidationError, match=f"{name.upper()} must begin with"):
         Settings(**{name: "traefik.traefik:80"})
+
+
+def test_the_database_is_one_of_mongodb_and_its_address_is_never_shown():
+    with pytest.raises(ValidationError, match="MONGO_URI must begin with") as refused:
+        Settings(mongo_uri="postgresql://ada:tiny-secret@db.example")
+    assert "tiny-secret" not in str(refused.value)
+    assert "tiny-secret" not in repr(Settings(mongo_uri="mongodb://ada:tiny-secret@db.example"))
 
 
 def test_in_a_cluster_routes_answer_on_the_apps_host_only():

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from api.clients.sqlite import SCHEMA_VERSION, DatabaseUnavailable, SqliteDatabase
+from api.clients.sqlite import SCHEMA_VERSION, SqliteDatabase
+from api.errors import DatabaseUnavailable
 
 SCHEMA = ("CREATE TABLE IF NOT EXISTS numbers (n INTEGER PRIMARY KEY) STRICT",)
 ROOT = Path(__file__).parents[2]

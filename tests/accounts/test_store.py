@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from api.clients.sqlite import SqliteDatabase
 from api.clients.sqlite_store import SCHEMA, SqliteStore
@@ -18,9 +19,11 @@ from api.clients.store import (
     InvitationInvalid,
     Store,
     Suspension,
+    UserIdTaken,
     UsernameTaken,
 )
 from api.domain.names import AppRef
+from api.opening import open_mongo_store
 
 NOW = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -28,10 +31,14 @@ ADA = Account("u1", "Ada", "Ada@example.org", "hash", NOW)
 BOB = Account("u2", "bob", "bob@example.org", "hash", NOW, is_admin=True, token_version=3)
 
 
-@pytest.fixture(params=["sqlite"])
+@pytest.fixture(params=["sqlite", "mongodb"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with SqliteDatabase.open(tmp_path / "store.sqlite3", SCHEMA) as database:
-        yield SqliteStore(database)
+    if request.param == "sqlite":
+        async with SqliteDatabase.open(tmp_path / "store.sqlite3", SCHEMA) as database:
+            yield SqliteStore(database)
+    else:
+        async with open_mongo_store(SecretStr(request.getfixturevalue("mongo_uri"))) as opened:
+            yield opened
 
 
 async def test_an_account_is_found_by_id_name_and_address_in_any_case(store: Store):
@@ -63,6 +70,33 @@ async def test_names_and_addresses_are_unique_also_in_a_race(store: Store):
     assert sum(isinstance(result, Account) for result in results) == 1
     assert {type(r) for r in results} <= {Account, UsernameTaken, EmailTaken}
     assert len(await store.accounts()) == 2
+
+
+async def test_of_a_hundred_of_one_name_at_once_one_is_added(store: Store):
+    results = await asyncio.gather(
+        *(store.add_account(replace(ADA, user_id=f"u{n}", email=f"{n}@x.org")) for n in range(100)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, Account) for result in results) == 1
+    assert sum(isinstance(result, UsernameTaken) for result in results) == 99
+    assert len(await store.accounts()) == 1
+
+
+async def test_an_id_is_one_accounts_alone_and_can_be_given(store: Store):
+    await store.add_account(ADA)
+    await store.add_account(BOB)
+    with pytest.raises(UserIdTaken):
+        await store.add_account(replace(ADA, username="eve", email="eve@example.org"))
+    with pytest.raises(UserIdTaken):
+        await store.set_user_id("u1", "u2")
+    assert await store.account("u1") == ADA
+    assert await store.set_user_id("u1", "old") == replace(ADA, user_id="old")
+    assert await store.account("u1") is None
+    assert await store.account_named("ada") == replace(ADA, user_id="old")
+    assert await store.account("u2") == BOB
+    assert await store.set_user_id("u9", "u8") is None
+    # The id that was given up is free for another.
+    await store.add_account(replace(ADA, username="eve", email="eve@example.org"))
 
 
 async def test_only_the_first_account_of_all_becomes_administrator(store: Store):
@@ -137,6 +171,33 @@ async def test_an_invitation_is_used_once_in_time_and_only_by_who_got_in(store: 
     newest, oldest = await store.invitations()
     assert (newest.code_hash, newest.used_by) == ("code", "u1")
     assert oldest == Invitation("old", "root", NOW - 3 * DAY, NOW)
+
+
+async def test_of_many_who_use_one_invitation_at_once_one_gets_in(store: Store):
+    await store.add_invitation(Invitation("code", "root", NOW - DAY, NOW + DAY))
+    people = [
+        replace(ADA, user_id=f"u{n}", username=f"p{n}", email=f"p{n}@example.org")
+        for n in range(30)
+    ]
+    results = await asyncio.gather(
+        *(store.add_account(person, invitation="code") for person in people),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(result, InvitationInvalid) for result in results) == 29
+    [account] = await store.accounts()
+    [invitation] = await store.invitations()
+    assert invitation.used_by == account.user_id
+
+
+async def test_an_account_and_an_invitation_are_kept_whole(store: Store):
+    suspended = replace(BOB, suspension=Suspension("root", "Because.", NOW))
+    assert await store.add_account(suspended) == suspended
+    assert await store.account("u2") == suspended
+    used = Invitation("code", "root", NOW - DAY, NOW + DAY, used_by="u2")
+    await store.add_invitation(used)
+    assert await store.invitations() == [used]
+    with pytest.raises(InvitationInvalid):
+        await store.add_account(ADA, invitation="code")
 
 
 async def test_one_of_many_claims_of_a_key_wins_and_all_see_it(store: Store):

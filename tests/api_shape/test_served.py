@@ -83,7 +83,12 @@ def test_a_port_in_use_is_told_and_nothing_else_happens(served: Product, tmp_pat
 
 
 def test_without_a_way_to_the_cluster_nothing_is_made(tmp_path: Path):
-    cluster = {"MODE": "cluster", "SECRET_KEY": "k" * 40, "BASE_DOMAIN": "platform.example.org"}
+    cluster = {
+        "MODE": "cluster",
+        "SECRET_KEY": "k" * 40,
+        "BASE_DOMAIN": "platform.example.org",
+        "MONGO_URI": "mongodb://unused.example",
+    }
     product = Product(tmp_path / "data", settings=cluster)
     result = command(product, "serve")
     assert result.returncode == 1

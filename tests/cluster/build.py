@@ -1,4 +1,4 @@
-"""Builds the programs of the throwaway control plane from their Go modules, each once.
+"""Builds the programs that tests need from their Go modules, each once.
 
     python -m tests.cluster.build [program …]
 
@@ -40,11 +40,17 @@ class CannotBuild(Exception):
 
 @dataclass(frozen=True)
 class Program:
-    """A program, the folder below `tools/` of its module, and its package."""
+    """A program, the folder below `tools/` of its module, and its package.
+
+    With `copied`, a dependency of the module, the package is built in a copy of that one, with
+    the files of `added` beside its own.
+    """
 
     name: str
     module: str
     package: str
+    copied: str | None = None
+    added: tuple[tuple[str, str], ...] = ()
 
 
 #: Those first that others wait for, and that are enough for an API server.
@@ -60,6 +66,14 @@ PROGRAMS: Final = (
         for name in ("kubelet", "kube-controller-manager", "kube-scheduler")
     ),
     Program("pause", "pause", "."),  # what every pod's namespaces are held by
+    # It starts only with a file that its module on the proxy lacks.
+    Program(
+        "ferretdb",
+        "ferretdb",
+        "./cmd/ferretdb",
+        copied="github.com/FerretDB/FerretDB",
+        added=(("build/version/version.txt", "v1.24.2\n"),),
+    ),
 )
 #: No part of a plane: single tests ask for them by name.
 OF_TESTS: Final = (
@@ -107,7 +121,7 @@ def _path(program: Program, version: str) -> Path:
     digest = hashlib.sha256(version.encode())
     for path in sorted((TOOLS / program.module).iterdir()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    digest.update(repr((_FLAGS, _linked(program))).encode())
+    digest.update(repr((_FLAGS, _linked(program), *program.added)).encode())
     return cache_folder() / "tools" / digest.hexdigest()[:20] / program.name
 
 
@@ -124,11 +138,17 @@ def _linked(program: Program) -> str:
     )
 
 
+def has_go() -> bool:
+    """Whether anything can be built here."""
+    return shutil.which("go") is not None
+
+
 def _go_version() -> str:
-    if not shutil.which("go"):
+    if not has_go():
         raise CannotBuild(
-            f"Go is not on the PATH. The control plane is built with Go {_GO[0]}.{_GO[1]} or newer:"
-            " install it, or set KUBECONFIG to use a cluster that is there."
+            f"Go is not on the PATH. What tests need is built with Go {_GO[0]}.{_GO[1]} or newer:"
+            " install it, or set KUBECONFIG to use a cluster that is there (MONGODB_TEST_URI, a"
+            " database)."
         )
     version = _go("env", "GOVERSION", folder=TOOLS, seconds=30).strip()
     numbers = re.match(r"go(\d+)\.(\d+)", version)
@@ -191,6 +211,7 @@ def _build(program: Program, path: Path, count: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{program.name}.unfinished")
     log = path.with_name(f"{program.name}.log")
+    folder = _folder(program, path.with_name(f".{program.name}.source"))
     command = [
         *(sys.executable, "-I", "-S", str(LAUNCHER), str(os.getpid())),  # it ends with us
         *(
@@ -208,7 +229,7 @@ def _build(program: Program, path: Path, count: str) -> None:
     started = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=TOOLS / program.module, env=_environment(), stdout=output, stderr=output
+            command, cwd=folder, env=_environment(), stdout=output, stderr=output
         )
         try:
             status = _watched(process, f"Building {program.name} ({count})", started)
@@ -219,7 +240,24 @@ def _build(program: Program, path: Path, count: str) -> None:
         raise CannotBuild(_explained(f"go build {program.package}", log.read_text()))
     unfinished.replace(path)
     log.unlink()
+    if program.copied:
+        shutil.rmtree(folder)
     print(f"Built {program.name} ({count}) in {time.monotonic() - started:.0f} s", flush=True)
+
+
+def _folder(program: Program, copy: Path) -> Path:
+    """Where the program is built."""
+    if program.copied is None:
+        return TOOLS / program.module
+    shutil.rmtree(copy, ignore_errors=True)
+    # Without the modes of Go's cache, in which nothing can be written.
+    original = module_folder(program.module, program.copied)
+    shutil.copytree(original, copy, copy_function=shutil.copyfile)
+    for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+        folder.chmod(0o755)
+    for name, content in program.added:
+        (copy / name).write_text(content, encoding="utf-8")
+    return copy
 
 
 def _watched(process: "subprocess.Popen[bytes]", what: str, started: float) -> int:

@@ -21,6 +21,7 @@ import httpx2
 import yaml
 
 from api.domain.flux_objects import NAMESPACE, RECEIVER
+from tests import mongodb
 from tests.cluster.lines import Lines
 from tests.cluster.plane.cluster import Cluster
 from tests.product import ROOT, Product, eventually
@@ -71,14 +72,16 @@ def installed(
 ) -> Iterator[Installed]:
     """Install everything, wait until Flux has applied every shard once, and serve."""
     bare(git.root, REPOSITORY)
-    product = Product(folder / "data", _settings(cluster, git, folder, lines) | settings)
-    where = ("--cluster", "test", "--source-url", git.url(REPOSITORY))
-    _operator(product, "init-repo", *where, "--image", UNFETCHABLE_IMAGE)
-    _bootstrap(cluster, git, folder)
-    platform = Installed(cluster, git, product, lines)
-    eventually("Flux has applied every shard", lambda: _all_ready(cluster), _FIRST_APPLY_SECONDS)
-    with product:
-        yield platform
+    given = _settings(cluster, git, folder, lines) | settings
+    with mongodb.running(folder / "mongodb") as server, mongodb.own_database(server) as database:
+        product = Product(folder / "data", {"MONGO_URI": database} | given)
+        where = ("--cluster", "test", "--source-url", git.url(REPOSITORY))
+        _operator(product, "init-repo", *where, "--image", UNFETCHABLE_IMAGE)
+        _bootstrap(cluster, git, folder)
+        platform = Installed(cluster, git, product, lines)
+        eventually("Flux applied every shard", lambda: _all_ready(cluster), _FIRST_APPLY_SECONDS)
+        with product:
+            yield platform
 
 
 def _settings(

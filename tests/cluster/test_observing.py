@@ -95,6 +95,7 @@ async def watched(cluster: Cluster, tmp_path: Path) -> AsyncIterator[Watched]:
     settings = Settings(
         mode="cluster",
         secret_key="k" * 32,
+        mongo_uri="mongodb://unused.example",
         base_domain=APPS_HOST.replace("apps", "platform"),
         runner_image=cluster.runner_image,
         router_url=cluster.apps_url,

@@ -96,6 +96,7 @@ def _settings(router: Router) -> Settings:
     return Settings(
         mode="cluster",
         secret_key="k" * 32,
+        mongo_uri="mongodb://unused.example",
         base_domain="platform.example.org",
         router_url=router.url,
     )

@@ -40,6 +40,7 @@ async def cluster(api: ApiDouble, tmp_path: Path) -> AsyncIterator[KubernetesClu
     settings = Settings(
         mode="cluster",
         secret_key="k" * 32,
+        mongo_uri="mongodb://unused.example",
         base_domain="platform.example.org",
         router_url="http://127.0.0.1:9",
     )
