@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from api.clients import kubernetes_survey, sqlite_survey
+from api.clients import kubernetes_survey, mongo_survey, sqlite_survey
 from api.clients.commit_signing import Signer
 from api.clients.flux_receiver import webhook_path
 from api.clients.git_program import Credentials, TokenFile
@@ -72,7 +72,7 @@ class Doctor:
     settings: Settings
     credentials: Credentials
     rendering: RenderSettings
-    database: Path
+    database: Path  # where accounts are in the embedded way
     repository: Path  # where it is kept without a remote
     kubeconfig: str | None = None
     cluster: str | None = None  # which folder of clusters/ is this cluster's
@@ -128,7 +128,10 @@ class Doctor:
             return None  # `settings.files` tells
 
     async def _database(self) -> DatabaseSeen | Unseen:
+        uri = self.settings.mongo_uri if self.settings.mode == "cluster" else None
         try:
+            if uri is not None:
+                return await mongo_survey.survey(uri.get_secret_value())
             return await sqlite_survey.survey(self.database)
         except PlatformError as error:
             return Unseen(error.message)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
@@ -79,16 +80,23 @@ class MongoDatabase:
 
         Raises DatabaseUnavailable, also for a database that a newer version of the platform wrote.
         """
-        database = cls(uri)
-        try:
+        async with cls.unprepared(uri) as database:
             try:
-                await database._prepare(indexes)
+                await database._prepare(indexes)  # noqa: SLF001  (of this class)
             except DatabaseUnavailable as error:
                 raise DatabaseUnavailable(
                     f"{error.message} It is the one of MONGO_URI, at {database.address}.",
                     hint="Check MONGO_URI, that the server runs and is reachable from here, and"
                     " that its user may read and write this database; then start again.",
                 ) from error
+            yield database
+
+    @classmethod
+    @asynccontextmanager
+    async def unprepared(cls, uri: str) -> AsyncIterator[Self]:
+        """The same without asking or writing anything."""
+        database = cls(uri)
+        try:
             yield database
         finally:
             await asyncio.to_thread(database._client.close)
@@ -100,6 +108,21 @@ class MongoDatabase:
     async def check(self) -> None:
         """Raise DatabaseUnavailable unless a server that takes writes answers."""
         await self.bounded(self._database.command("ping"))
+
+    async def clock(self) -> datetime:
+        """The server's time."""
+        answer = await self.bounded(self._database.command("hello"))
+        now: datetime = answer["localTime"]
+        return now.replace(tzinfo=UTC)
+
+    async def unique_fields(self, collection: str) -> set[str]:
+        """The fields that a unique index of their own guards."""
+        known = await self.bounded(self._database[collection].index_information())
+        return {
+            index["key"][0][0]
+            for index in known.values()
+            if index.get("unique") and len(index["key"]) == 1
+        }
 
     async def bounded(self, work: Awaitable[_Result]) -> _Result:
         """What the driver answers in time; raises DatabaseUnavailable, or Duplicate."""
@@ -138,9 +161,13 @@ class MongoDatabase:
                 ) from None
         for name, wanted in indexes.items():
             for index in wanted:
-                await self.bounded(
-                    self._database[name].create_index(index.field, unique=index.unique)
-                )
+                making = self._database[name].create_index(index.field, unique=index.unique)
+                try:
+                    await self.bounded(making)
+                except Duplicate:
+                    raise DatabaseUnavailable(
+                        f"Two documents of the collection {name} have the same {index.field}."
+                    ) from None
 
 
 class Index:

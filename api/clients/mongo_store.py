@@ -6,6 +6,7 @@ invitation that it used up, and being the first of all. A crash leaves nothing h
 """
 # ruff: noqa: D102  (the methods are documented where the contract stands)
 
+import secrets
 from collections.abc import Collection as Several
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -33,14 +34,14 @@ from api.errors import DatabaseUnavailable
 INDEXES: Final = {
     "accounts": [
         *(Index(key, unique=True) for key in ("user_id", "username_key", "email_key")),
-        # The invitation's digest, or the account's own id: one account for each invitation.
+        # The invitation's digest, where there was one: one account for each invitation.
         Index("admitted_by", unique=True),
-        # _FIRST, or the account's own id: one account is the first of all.
+        # _FIRST for the first of all.
         Index("place", unique=True),
     ],
     "idempotency_keys": [Index("created_at")],
 }
-_FIRST: Final = "#first"  # no id begins so
+_FIRST: Final = "first"
 _ATTEMPTS: Final = 5
 _OF_THE_DATABASE: Final = frozenset({"_id", "username_key", "email_key", "admitted_by", "place"})
 
@@ -64,8 +65,8 @@ class MongoStore(Store):
         for _ in range(_ATTEMPTS):
             added = replace(account, is_admin=True) if is_first else account
             document = _document(added) | {
-                "admitted_by": invitation or added.user_id,
-                "place": _FIRST if is_first else added.user_id,
+                "admitted_by": invitation or _unlike_any(),
+                "place": _FIRST if is_first else _unlike_any(),
             }
             try:
                 await self._accounts.insert(document)
@@ -131,10 +132,13 @@ class MongoStore(Store):
         return await self._change(user_id, {"$set": {"is_admin": is_admin}})
 
     async def set_user_id(self, user_id: str, new: str) -> Account | None:
+        taken = UserIdTaken(f"Another account has the user id {new}.")
+        if await self.account(new):  # in a race the index decides
+            raise taken
         try:
             return await self._change(user_id, {"$set": {"user_id": new}})
         except Duplicate:
-            raise UserIdTaken(f"Another account has the user id {new}.") from None
+            raise taken from None
 
     async def add_invitation(self, invitation: Invitation) -> None:
         times = {
@@ -209,6 +213,11 @@ class MongoStore(Store):
 
     async def _change(self, user_id: str, change: Document) -> Account | None:
         return _account(await self._accounts.change({"user_id": user_id}, change))
+
+
+def _unlike_any() -> str:
+    # An index that leaves out documents (sparse, partial) is more than every server has.
+    return secrets.token_hex(16)
 
 
 def _key(user_id: str, key: str) -> str:

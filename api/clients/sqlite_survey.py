@@ -6,8 +6,8 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from api.clients.sqlite import DatabaseUnavailable
 from api.domain.installation import DatabaseSeen
+from api.errors import DatabaseUnavailable
 
 #: Index → table.
 _UNIQUE: Final = {"accounts_username": "accounts", "accounts_email": "accounts"}

@@ -3,13 +3,13 @@
 import asyncio
 import itertools
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
-from api.clients import mongo
+from api.clients import mongo, mongo_survey
 from api.clients.mongo import MongoDatabase
 from api.clients.store import Account, Store
 from api.errors import DatabaseUnavailable
@@ -81,6 +81,26 @@ async def test_what_a_newer_platform_wrote_is_left_alone(mongo_uri: str):
         newer = {"$set": {"version": mongo.SCHEMA_VERSION + 1}}
         await opened.collection("meta").change({"_id": "schema"}, newer)
     assert "version" in (await refused(mongo_uri)).message
+
+
+async def test_the_doctor_looks_and_writes_nothing(mongo_uri: str):
+    before = await mongo_survey.survey(mongo_uri)
+    assert "The unique index accounts.email_key" in before.missing_indexes
+    async with open_mongo_store(SecretStr(mongo_uri)):
+        pass
+    seen = await mongo_survey.survey(mongo_uri)
+    assert (seen.kind, seen.missing_indexes) == ("MongoDB", ())
+    assert seen.skew is not None
+    assert abs(seen.skew) < timedelta(minutes=1)
+    with pytest.raises(DatabaseUnavailable):
+        await mongo_survey.survey(f"mongodb://127.0.0.1:{free_port()}/?timeoutMS=300")
+
+
+async def test_two_documents_of_one_name_stop_the_start(mongo_uri: str):
+    async with MongoDatabase.unprepared(mongo_uri) as opened:
+        for number in range(2):
+            await opened.collection("accounts").insert({"_id": number, "username_key": "ada"})
+    await refused(mongo_uri)
 
 
 async def test_options_in_the_address_win(mongo_uri: str):

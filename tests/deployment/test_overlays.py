@@ -89,6 +89,7 @@ def test_the_hosts_follow_from_one_file_as_the_backend_derives_them(name: str):
     settings = Settings.model_validate(
         {key.lower(): value for key, value in values.items()}
         | {"mode": "cluster", "secret_key": SecretStr("k" * 32)}
+        | {"mongo_uri": SecretStr("mongodb://mongodb")}
     )
     hosts = [
         urlsplit(settings.platform_origin).hostname,

@@ -53,6 +53,7 @@ def settings(**changed: Any) -> Settings:
         "mode": "cluster",
         "base_domain": "platform.example.org",
         "secret_key": "k" * 32,
+        "mongo_uri": "mongodb://mongodb",
         "git_remote": "https://git.example.org/me/apps.git",
         "git_signing_key_file": Path("/keys/signing"),
         "flux_receiver_token_file": Path("/keys/receiver"),

@@ -70,12 +70,16 @@ def test_what_was_never_made_is_told_and_not_made(tmp_path: Path):
     ("settings", "word"),
     [
         ({"SECRET_KEY": "short"}, "SECRET_KEY must have at least 32 bytes"),
-        ({"MODE": "cluster", "SECRET_KEY": "k" * 32}, "BASE_DOMAIN is required"),
+        (
+            {"MODE": "cluster", "SECRET_KEY": "k" * 32, "MONGO_URI": "mongodb://mongo"},
+            "BASE_DOMAIN is required",
+        ),
         (
             {
                 "MODE": "cluster",
                 "SECRET_KEY": "k" * 32,
                 "BASE_DOMAIN": "platform.example.org",
+                "MONGO_URI": "mongodb://mongo",
                 "RUNNER_IMAGE": "ghcr.io/me/runner:latest",
             },
             "RUNNER_IMAGE needs a digest",
