@@ -23,7 +23,8 @@ class Ports:
     kustomize_health: int
     notification_metrics: int
     notification_health: int
-    web: int  # Traefik: the users' apps
+    web: int  # Traefik: the users' apps …
+    websecure: int  # … and the same over TLS
     traefik_metrics: int  # and its ping
 
 

@@ -26,6 +26,7 @@ class Cluster:
     apps_url: str  # Traefik's entry point `web`
     receiver_url: str  # notification-controller's webhooks
     runner_image: str
+    secure_url: str | None = None  # Traefik's entry point `websecure`
     traefik_metrics_url: str | None = None
     git_url: str | None = None  # serves the bare repositories in `folder/git`, to push and fetch
     node_address: str | None = None  # the only node's, which Traefik's requests come from

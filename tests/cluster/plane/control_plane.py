@@ -18,8 +18,6 @@ from tests.cluster.plane.certificates import (
 from tests.cluster.plane.components import Component, Components, wait
 from tests.cluster.plane.slot import Slot
 
-_SERVICES: Final = "10.96.0.0/16"  # no kube-proxy: nothing answers at these addresses
-_FIRST_SERVICE: Final = "10.96.0.1"
 _READY_SECONDS: Final = 90.0
 
 
@@ -103,7 +101,10 @@ class ControlPlane:
         authority = self.authority
         serving = authority.server(
             "api-server",
-            ["127.0.0.1", "localhost", "kubernetes.default.svc", _FIRST_SERVICE, self.slot.address],
+            [
+                *("127.0.0.1", "localhost", "kubernetes.default.svc"),
+                *(self.slot.api_service, self.slot.address),
+            ],
         )
         kubelet = authority.client("api-server-to-kubelet", ADMIN)
         return self.components.start(
@@ -121,7 +122,7 @@ class ControlPlane:
                 f"--kubelet-client-key={kubelet.key}",
                 f"--kubelet-certificate-authority={authority.pair.certificate}",
                 "--kubelet-preferred-address-types=InternalIP",  # no DNS knows the node's name
-                f"--service-cluster-ip-range={_SERVICES}",
+                f"--service-cluster-ip-range={self.slot.services}",
                 f"--service-account-issuer={self.server}",
                 f"--service-account-key-file={authority.signing_key}",
                 f"--service-account-signing-key-file={authority.signing_key}",

@@ -22,6 +22,7 @@ from tests.cluster.plane.components import Components, wait
 from tests.cluster.plane.control_plane import ControlPlane
 from tests.cluster.plane.node import Node
 from tests.cluster.plane.parts import Parts
+from tests.cluster.plane.relay import relayed
 from tests.cluster.plane.slot import PlaneFailed, Slot
 from tests.remote.git_server import GitServer
 
@@ -46,6 +47,7 @@ class Director:
         self._cluster = Cluster(
             kubeconfig=slot.folder / "admin.kubeconfig",
             apps_url=f"http://127.0.0.1:{ports.web}",
+            secure_url=f"https://127.0.0.1:{ports.websecure}",
             traefik_metrics_url=f"http://127.0.0.1:{ports.traefik_metrics}/metrics",
             receiver_url=f"http://127.0.0.1:{ports.receiver}",
             runner_image=images.RUNNER.name,
@@ -58,7 +60,12 @@ class Director:
     def run(self) -> None:
         """Start everything, say so, and stay."""
         self._git.root.mkdir()
-        with self._git.running(), ThreadPoolExecutor() as pool:
+        api = ("127.0.0.1", self._plane.ports.api_server)
+        with (
+            self._git.running(),
+            relayed((self._slot.api_service, 443), api),
+            ThreadPoolExecutor() as pool,
+        ):
             containerd = pool.submit(self._start_containerd)
             self._plane.start()
             self._say("kube-apiserver answers")

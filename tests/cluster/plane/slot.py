@@ -58,6 +58,16 @@ class Slot:
         return f"10.201.{self.number}.1"
 
     @property
+    def services(self) -> str:
+        """The addresses of Services; of these only the API server's leads anywhere."""
+        return f"10.202.{self.number}.0/24"
+
+    @property
+    def api_service(self) -> str:
+        """The API server as pods know it: the first of the Services."""
+        return f"10.202.{self.number}.1"
+
+    @property
     def cgroup(self) -> str:
         """What all pods' groups are below, in every hierarchy."""
         return f"/{_NAME}-{self.number}"
@@ -82,6 +92,8 @@ class Slot:
         self.folder.mkdir(mode=0o755)
         _ip("link", "add", self.bridge, "type", "bridge")
         _ip("address", "add", f"{self.address}/24", "dev", self.bridge)
+        # Without kube-proxy a Service leads nowhere; this one is this machine itself.
+        _ip("address", "add", f"{self.api_service}/32", "dev", self.bridge)
         _ip("link", "set", self.bridge, "up")
         for hierarchy in _hierarchies():
             (hierarchy / self.cgroup[1:]).mkdir(exist_ok=True)

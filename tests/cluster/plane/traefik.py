@@ -73,6 +73,10 @@ class Traefik:
                     "address": f"127.0.0.1:{ports.web}",
                     "http": {"encodedCharacters": refused},
                 },
+                "websecure": {
+                    "address": f"127.0.0.1:{ports.websecure}",
+                    "http": {"encodedCharacters": refused, "tls": {}},
+                },
                 "metrics": {"address": f"127.0.0.1:{ports.traefik_metrics}"},
             },
             "ping": {"entryPoint": "metrics"},
