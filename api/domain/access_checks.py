@@ -19,6 +19,7 @@ _APPLY: Final = (
     "kubectl apply --server-side --force-conflicts -R -f clusters/<name> "
     "(of a checkout of flux/clusters)"
 )
+_APPLY_OWN: Final = "kubectl apply --server-side -f deploy/base/access.yaml"
 _READ: Final = ("get", "list", "watch")
 #: What the backend uses: (namespace or * for all, API group, resource) → verbs.
 NEEDED: Final = {
@@ -148,7 +149,7 @@ def backend_enough(seen: ClusterSeen) -> Iterator[Problem]:
                 where = "every namespace" if namespace == "*" else namespace
                 yield Problem(
                     f"The account {BACKEND} may not {verb} {resource} in {where}.",
-                    _APPLY if namespace == NAMESPACE else "kubectl apply -k deploy/base",
+                    _APPLY if namespace == NAMESPACE else _APPLY_OWN,
                 )
 
 

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
@@ -33,9 +34,18 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(chromium: Browser, product: Product) -> Iterator[BrowserContext]:
+def profile() -> dict[str, Any]:
+    """What a browser's profile has beside the usual; a module may have its own."""
+    return {}
+
+
+@pytest.fixture
+def context(
+    chromium: Browser, product: Product, profile: dict[str, Any]
+) -> Iterator[BrowserContext]:
     """A fresh profile; a page of the editor that throws or logs an error fails the test."""
-    context = chromium.new_context(base_url=product.origin, viewport={"width": 1280, "height": 800})
+    size = {"width": 1280, "height": 800}
+    context = chromium.new_context(base_url=product.origin, viewport=size, **profile)
     context.set_default_timeout(20_000)
     complaints: list[str] = []
 

@@ -34,7 +34,7 @@ REPOSITORY: Final = "platform.git"
 #: The policies let it pass, and no registry has it.
 UNFETCHABLE_IMAGE: Final = "localhost:1/none:1"
 #: 257 sources are fetched and applied once, two at a time.
-_FIRST_APPLY_SECONDS: Final = 400.0
+FIRST_APPLY_SECONDS: Final = 400.0
 _SHARDS: Final = 256
 
 
@@ -79,7 +79,7 @@ def installed(
         _operator(product, "init-repo", *where, "--image", UNFETCHABLE_IMAGE)
         _bootstrap(cluster, git, folder)
         platform = Installed(cluster, git, product, lines)
-        eventually("Flux applied every shard", lambda: _all_ready(cluster), _FIRST_APPLY_SECONDS)
+        eventually("Flux applied every shard", lambda: all_ready(cluster), FIRST_APPLY_SECONDS)
         with product:
             yield platform
 
@@ -162,7 +162,8 @@ def _bootstrap(cluster: Cluster, git: GitServer, folder: Path) -> None:
     cluster.kubectl("annotate", "receiver", RECEIVER, "-n", NAMESPACE, "--overwrite", now)
 
 
-def _all_ready(cluster: Cluster) -> bool:
+def all_ready(cluster: Cluster) -> bool:
+    """Whether Flux has applied every shard once."""
     text = cluster.kubectl("get", "kustomizations", "-n", NAMESPACE, "-o", "json")
     applied = [
         entry.get("status", {}).get("lastAppliedRevision") for entry in json.loads(text)["items"]

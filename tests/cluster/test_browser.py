@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import BrowserContext, expect
 
-from tests.browser.conftest import chromium, context, picture  # noqa: F401  (fixtures)
+from tests.browser.conftest import chromium, context, picture, profile  # noqa: F401  (fixtures)
 from tests.browser.editor_page import EditorPage
 from tests.cluster.platform import Installed
 from tests.product import Product

@@ -1,4 +1,4 @@
-"""What deploy/ builds is accepted, object by object, by a real API server under the real admission."""
+"""What deploy/ builds is accepted by a real API server, object by object."""
 
 import re
 import subprocess
@@ -15,12 +15,11 @@ from tests.deployment.built import DEPLOY, OVERLAYS, built
 
 #: Its module is not to be had from the Go module proxy, and with it the definition of its kind.
 UNKNOWN = {"ImageUpdateAutomation"}
-NAMESPACES = ("fastapi-platform", "flux-system")
 
 
 @pytest.fixture(scope="module")
 def prepared(cluster: Cluster) -> Cluster:
-    """With what an operator's cluster has beside: namespaces, cert-manager's and Flux' other kinds."""
+    """With what an operator's cluster has beside: a namespace, kinds of cert-manager and Flux."""
     cluster.kubectl("apply", "--server-side", "-f", str(DEPLOY / "base/namespace.yaml"))
     files = [
         module_folder("cert-manager", "github.com/cert-manager/cert-manager")
@@ -55,7 +54,7 @@ def test_an_overlay_is_accepted(prepared: Cluster, name: str):
 @pytest.mark.parametrize(
     "components",
     [["tunnel", "hosts"], ["private-registry", "mongodb", "certificate", "hosts"]],
-    ids=lambda components: "+".join(components),
+    ids="+".join,
 )
 def test_what_an_operator_may_add_is_accepted(
     prepared: Cluster, tmp_path: Path, components: list[str]

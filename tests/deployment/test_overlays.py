@@ -9,6 +9,7 @@ import pytest
 import yaml
 from pydantic import SecretStr
 
+from api.domain import router_checks
 from api.settings import Settings
 from tests.deployment.built import (
     DEPLOY,
@@ -18,6 +19,8 @@ from tests.deployment.built import (
     overlay,
     pod_templates,
 )
+
+SECRETS = {"backend", "backend-files", "mongodb", "platform-tls", "ghcr-auth"}
 
 
 def composed(tmp_path: Path, components: list[str]) -> dict:
@@ -99,9 +102,12 @@ def test_the_hosts_follow_from_one_file_as_the_backend_derives_them(name: str):
     rules = {
         route: [rule["match"] for rule in objects["IngressRoute", route]["spec"]["routes"]]
         for route in ("platform", "no-app", "to-https")
+        if ("IngressRoute", route) in objects
     }
     found = {route: re.findall(r"Host\(`([^`]+)`\)", " ".join(rules[route])) for route in rules}
-    assert found == {"platform": [hosts[0]] * 2, "no-app": hosts[1:], "to-https": hosts}
+    expected = {"platform": [hosts[0]] * 2, "no-app": hosts[1:], "to-https": hosts}
+    assert found == {route: expected[route] for route in rules}
+    assert ("to-https" in rules) is (name == "production")
     if ("Certificate", "platform") in objects:
         assert objects["Certificate", "platform"]["spec"]["dnsNames"] == hosts
     for policy in ("backend", "frontend"):
@@ -109,7 +115,7 @@ def test_the_hosts_follow_from_one_file_as_the_backend_derives_them(name: str):
         labels = peer["namespaceSelector"]["matchLabels"]
         assert labels == {"kubernetes.io/metadata.name": settings.traefik_namespace}
     entry_points = set(settings.traefik_entry_points.split(","))
-    assert set(objects["IngressRoute", "platform"]["spec"]["entryPoints"]) == entry_points
+    assert set(objects["IngressRoute", "platform"]["spec"]["entryPoints"]) <= entry_points
 
 
 def test_routes_of_apps_rank_between_the_platform_and_what_nobody_answers():
@@ -127,6 +133,20 @@ def test_routes_of_apps_rank_between_the_platform_and_what_nobody_answers():
     below = [route["priority"] for route in objects["IngressRoute", "no-app"]["spec"]["routes"]]
     assert max(below) < min(apps)
     assert max(apps) < min(above)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_secret_that_is_used_is_one_that_the_guide_makes(name: str):
+    text = yaml.safe_dump(list(overlay(name).values()))
+    used = set(re.findall(r"secretName: (\S+)", text))
+    for pod in pod_templates(overlay(name)).values():
+        for container in pod["spec"]["containers"]:
+            used |= {each["secretRef"]["name"] for each in container.get("envFrom", ())
+                     if "secretRef" in each}  # fmt: skip
+    guide = (DEPLOY.parent / "docs/DEPLOYMENT.md").read_text()
+    assert used <= SECRETS
+    for secret in used:
+        assert re.search(rf"create secret \S+ {secret}\b", guide), secret
 
 
 def test_behind_a_tunnel_nothing_speaks_of_tls(tmp_path: Path):
@@ -163,3 +183,19 @@ def test_every_policy_for_images_marks_a_place_that_it_writes():
     }
     for value, _ in marked:
         assert re.search(pattern, value.rpartition(":")[2])
+
+
+def test_the_values_of_the_router_hold_every_setting_that_the_doctor_looks_for():
+    values = yaml.safe_load((DEPLOY / "cluster/traefik-values.yaml").read_text())
+    said = {
+        name.lower(): value
+        for name, _, value in (each[2:].partition("=") for each in values["additionalArguments"])
+    }
+    crd = values["providers"]["kubernetesCRD"]
+    assert (crd["allowCrossNamespace"], crd["allowExternalNameServices"]) == (False, False)
+    assert said["providers.kubernetescrd.safenaming"] == "true"
+    assert said["metrics.prometheus.addserviceslabels"] == "true"
+    for point in ("web", "websecure"):
+        for name in router_checks._ENCODED:
+            option = f"entrypoints.{point}.http.encodedcharacters.allowencoded{name}"
+            assert said[option] == "false"

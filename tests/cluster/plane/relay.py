@@ -36,7 +36,7 @@ def relayed(listen: tuple[str, int], to: tuple[str, int]) -> Iterator[tuple[str,
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         try:
-            yield server.server_address[0], server.server_address[1]
+            yield listen[0], int(server.server_address[1])
         finally:
             server.shutdown()
             thread.join()
