@@ -14,6 +14,7 @@ from typing import Final
 from api.clients.cluster import LogLine
 from api.clients.kubernetes_api import ApiRefused, KubernetesApi
 from api.clients.kubernetes_objects import FailedContainer, SeenPod
+from api.domain.failures import find_error
 from api.domain.names import AppRef, namespace_of
 from api.errors import ClusterUnavailable
 
@@ -69,7 +70,8 @@ class LastWords:
     def of(self, pod: SeenPod) -> tuple[str, ...] | None:
         """The lines; None while the first are being read, which takes five seconds at most.
 
-        While those of a later container are read, a pod that keeps failing has the last ones.
+        While those of a later container are read, or if these do not say why it failed, a pod
+        that keeps failing has the last ones.
         """
         failed = pod.failed
         if failed is None:
@@ -99,7 +101,10 @@ class LastWords:
         except (ClusterUnavailable, TimeoutError) as error:  # the failure is told without them
             _LOG.info("the last words of %s are not to be had: %s", pod.name, error)
         kept = (pod.ref, pod.name)
-        self._kept[kept] = (failed.id, lines)
+        _, before = self._kept.get(kept, (None, ()))
+        # The node may have let go of the lines, or the container have begun anew.
+        tells_less = find_error(before) and not find_error(lines)
+        self._kept[kept] = (failed.id, before if tells_less else lines)
         self._kept.move_to_end(kept)
         while len(self._kept) > _KEPT_TAILS:
             self._kept.popitem(last=False)

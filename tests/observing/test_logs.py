@@ -141,6 +141,26 @@ async def test_a_pod_that_fails_again_has_failed_all_the_time(api, cluster):
                 api.put(COLLECTION, pod(ONE, **crash_loop(id_="containerd://c1")))
 
 
+async def test_words_that_say_why_are_kept_until_there_are_others_that_do(api, cluster):
+    async def told(id_: str, log: str) -> tuple[str, ...]:
+        api.logs[f"{ONE} previous"] = log
+        asked = sum("/log?" in request for request in api.requests)
+        api.put(COLLECTION, pod(ONE, **crash_loop(id_=f"containerd://{id_}")))
+        async with asyncio.timeout(10):
+            while True:
+                seen = (await cluster.observe(REF)).pods
+                await asyncio.sleep(0.05)
+                if sum("/log?" in request for request in api.requests) > asked:
+                    return (await cluster.observe(REF)).pods[0].log_tail if seen else ()
+
+    why = line(1, "Traceback (most recent call last):") + line(1, "KeyError: 'tea'")
+    assert (await told("c1", why))[-1] == "KeyError: 'tea'"
+    assert (await told("c2", line(2, "starts")))[-1] == "KeyError: 'tea'"
+    assert (await told("c3", ""))[-1] == "KeyError: 'tea'"
+    other = why.replace("tea", "cup")
+    assert (await told("c4", other))[-1] == "KeyError: 'cup'"
+
+
 async def test_pods_that_fail_unasked_cost_nothing(api, cluster):
     for number in range(20):
         api.put(COLLECTION, pod(f"{APP}-rs1-{number}", **crash_loop()))
