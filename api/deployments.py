@@ -217,8 +217,7 @@ class Deployments:
         self, account: Account, stored: StoredApp, draft: AppDraft, request_id: str
     ) -> _Work:
         ref = stored.ref
-        main = await self._intents.tip()
-        platform = await self._intents.platform(main)
+        platform = await self._intents.platform(stored.read_at)
         path = app_folder(ref, platform.shard_digits)
         files = changed_files(stored.files, stored.entrypoint, draft)
         before = stored.file
@@ -237,7 +236,7 @@ class Deployments:
         edits: dict[str, Edit] = {}
         if app != before:  # a file that says the same keeps the words of whoever wrote it
             edits[f"{path}/app.yaml"] = dump(app)
-        odd = await self._repo.odd_paths(stored.read_at, path)
+        odd = stored.folder.odd
         if files != stored.files or any(name.startswith("code/") for name in odd):
             edits[f"{path}/code"] = _folders(files)
         tenant, expect = await self._tenant_file(account, stored.read_at, platform)
@@ -248,7 +247,7 @@ class Deployments:
             person(account.username, account.user_id),
             {path: stored.tree, **expect},
         )
-        rest = await self._repo.tree_files(stored.tree)
+        rest = stored.folder.files
         folder = {p: d for p, d in rest.items() if p.startswith(("overlay/", "secrets/"))}
         folder |= {f"code/{name}": data for name, data in files.items()}
         kept = tuple(name for name in odd if name.startswith(("overlay/", "secrets/")))

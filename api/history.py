@@ -75,6 +75,7 @@ class History:
         self._repo = repo
         self._index = index
         self._following = asyncio.Lock()
+        self._followed: str | None = None  # the index was complete up to here
         self._changes: OrderedDict[tuple[AppRef, str], Changes] = OrderedDict()
 
     async def head(self) -> str | None:
@@ -89,9 +90,9 @@ class History:
         """The same for several ids; those that were never used are left out."""
         return await self._index.owners(app_ids)
 
-    async def first(self, ref: AppRef) -> AppCommit | None:
-        """The commit that created the app."""
-        return await self._index.first(ref)
+    async def ends(self, ref: AppRef) -> tuple[AppCommit, AppCommit] | None:
+        """The commit that created the app and the newest that touches it; None for no app."""
+        return await self._index.ends(ref)
 
     async def newest(self, ref: AppRef, limit: int = 1) -> list[AppCommit]:
         """The newest commits that touch the app, newest first."""
@@ -153,15 +154,21 @@ class History:
 
         What a rewind took from `main` leaves the index too; that is reported.
         """
+        if head == self._followed:
+            return
         async with self._following:
-            while True:
-                known = await self._index.head()
-                if known == head:
-                    return
-                # Read after the index: older than what is indexed only when it was rewound.
-                tip = await self._repo.head(MAIN)
-                if tip is None or tip == known or await self._extend(known, tip):
-                    return
+            await self._follow(head)
+            self._followed = head
+
+    async def _follow(self, head: str) -> None:
+        while True:
+            known = await self._index.head()
+            if known == head:
+                return
+            # Read after the index: older than what is indexed only when it was rewound.
+            tip = await self._repo.head(MAIN)
+            if tip is None or tip == known or await self._extend(known, tip):
+                return
 
     async def _catch_up(self) -> None:
         tip = await self._repo.head(MAIN)

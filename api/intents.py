@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
+from api.clients.git_trees import OpenedFolder
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import NOT_APPS, Entries, entries_of
@@ -29,13 +31,22 @@ class StoredApp:
     """An app as `main` has it at a commit."""
 
     ref: AppRef
-    tree: str  # object id of its folder
+    folder: OpenedFolder
     file: AppFile | None  # None: app.yaml does not fit its schema (a commit by other hands)
-    files: Mapping[str, bytes]  # code/, by path
     commit: str  # the newest one that touches it
     created_at: datetime
     deployed_at: datetime
     read_at: str  # the commit of `main` that it was read from
+
+    @property
+    def tree(self) -> str:
+        """Object id of its folder."""
+        return self.folder.id
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """What is under `code/`, by path."""
+        return self.folder.below("code")
 
     @property
     def name(self) -> str:
@@ -129,16 +140,13 @@ class Intents:
     async def find(self, commit: str, platform: PlatformFile, ref: AppRef) -> StoredApp | None:
         """An app at a commit that history knows; None when its folder is not there."""
         path = app_folder(ref, platform.shard_digits)
-        entry = await self._repo.entry(commit, path)
-        newest = await self._history.newest(ref)
-        first = await self._history.first(ref)
-        if entry is None or entry.kind != "folder" or not newest or first is None:
+        folder = await self._repo.open_folder(commit, path)
+        ends = await self._history.ends(ref)
+        if folder is None or ends is None:
             return None
-        file = await self.file(await self.entries(commit, platform, ref))
-        code = await self._repo.files(commit, f"{path}/code")
-        return StoredApp(
-            ref, entry.id, file, code, newest[0].commit, first.at, newest[0].at, commit
-        )
+        first, newest = ends
+        file = _parsed(folder.files["app.yaml"]) if "app.yaml" in folder.files else None
+        return StoredApp(ref, folder, file, newest.commit, first.at, newest.at, commit)
 
     async def entries(self, commit: str, platform: PlatformFile, ref: AppRef) -> Entries:
         """The object ids of an app's entries at a commit."""

@@ -19,13 +19,12 @@ from api.domain.commit_message import (
     RERENDER,
     newer_renderer,
     publish_message,
-    source_commit,
     trailers,
 )
 from api.domain.manifests import RENDERER_VERSION
 from api.domain.names import AppRef
 from api.domain.publication import Hold, too_many_removals
-from api.domain.quarantine import QUARANTINE_FILE, Quarantine, Record, read_quarantine
+from api.domain.quarantine import Quarantine, Record, read_quarantine
 from api.domain.repo_layout import shard_branch
 from api.errors import RepositoryUnavailable
 from api.intents import Intents
@@ -96,18 +95,18 @@ class Publisher:
         `main` may be a commit that is still to be pushed. Raises RepositoryUnavailable.
         """
         await self._intents.indexed_tip()
-        tip = await self._repo.head(shard_branch(shard))
-        if tip is None:
+        stands = await self._repo.shard_tip(shard, main)
+        if stands is None:
             raise RepositoryUnavailable(f"The repository has no branch {shard_branch(shard)}.")
-        source = await self._source(tip)
-        kept = read_quarantine(await self._repo.read(tip, QUARANTINE_FILE))
-        quarantine = self._quarantine(kept, shard, tip)
-        tips = Tips(shard, main, tip, source, await self._intents.platform(main), quarantine)
-        rewound = source is not None and not await self._repo.is_ancestor(source, main)
-        if rewound and await self._repo.is_ancestor(source or "", await self._intents.tip()):
+        tip, rewound = stands.commit, not stands.follows
+        kept = read_quarantine(stands.quarantine)
+        platform = await self._intents.platform(main)
+        tips = Tips(shard, main, tip, stands.source, platform, self._quarantine(kept, shard, tip))
+        if rewound and await self._repo.is_ancestor(stands.source or "", await self._intents.tip()):
             return None  # not rewound: this attempt read main before somebody published a newer one
         accepted = await self._accepted_on(main)
-        reason = await self._obstacle(tips, rewound=rewound and accepted is None)
+        newer = newer_renderer(stands.message, RENDERER_VERSION)
+        reason = self._obstacle(tips, newer, rewound=rewound and accepted is None)
         if reason:
             self._wait(shard, reason)
             return None
@@ -116,7 +115,6 @@ class Publisher:
         self._note_holds(shard, outcomes)
         self._looked_at[shard] = tip
         changed = await self._braked(tips, outcomes)
-        newer = await self._newer_renderer(tip)
         edits = quarantine_edits(kept, outcomes)
         # What an operator accepted is noted also where it changes nothing: the next deploy goes on.
         if not changed and not edits and not rewound and not newer:
@@ -210,13 +208,8 @@ class Publisher:
             _log.error("publishing of shard %s waits: %s", shard, reason)
         self._waiting[shard] = reason
 
-    async def _source(self, tip: str) -> str | None:
-        info = await self._repo.info(tip)
-        return source_commit(info.message) if info else None
-
-    async def _obstacle(self, tips: Tips, *, rewound: bool) -> str | None:
+    def _obstacle(self, tips: Tips, newer: str | None, *, rewound: bool) -> str | None:
         """Never backwards: neither behind the tip's source nor behind its renderer."""
-        newer = await self._newer_renderer(tips.tip)
         if newer and not (self.accept_older and tips.shard in self.anew):
             return f"it was published by a newer release (renderer {newer})"
         if rewound:
@@ -225,11 +218,6 @@ class Publisher:
                 f"`python -m api publish --accept {tips.main}`"
             )
         return None
-
-    async def _newer_renderer(self, tip: str) -> str | None:
-        """The renderer of the branch's last commit, if it is newer than ours."""
-        info = await self._repo.info(tip)
-        return newer_renderer(info.message if info else "", RENDERER_VERSION)
 
     def _note_holds(self, shard: str, outcomes: Sequence[Outcome]) -> None:
         before = self.holds(shard)

@@ -149,18 +149,17 @@ class Rollbacks:
     async def _past(self, ref: AppRef, commit: str, platform: PlatformFile) -> _Past | None:
         """The app's folder at a commit; raises SourceRefused when its app.yaml cannot be read."""
         path = app_folder(ref, platform.shard_digits)
-        entries = await self._repo.children(commit, path)
-        if not entries:
+        then = await self._repo.open_folder(commit, path)
+        if then is None:
             return None
-        files = await self._repo.files(commit, path)
-        odd = tuple(name for name in await self._repo.odd_paths(commit, path) if is_entry(name))
+        odd = tuple(name for name in then.odd if is_entry(name))
         try:
-            app = parse_app(files.get("app.yaml", b""))
+            app = parse_app(then.files.get("app.yaml", b""))
         except InvalidFile as error:
             refused = SourceRefused(f"app.yaml: {error.message}")
             raise _no_longer_passes(refused, commit) from error
-        kept = {name: data for name, data in files.items() if is_entry(name)}
-        return _Past(commit, entries, kept, odd, app)
+        kept = {name: data for name, data in then.files.items() if is_entry(name)}
+        return _Past(commit, then.children, kept, odd, app)
 
     async def _last_version(self, ref: AppRef, platform: PlatformFile) -> _Past:
         commits = await self._history.newest(ref, _MAX_BACK)
@@ -197,15 +196,11 @@ class Rollbacks:
         for name in _RETURNING:
             if past.entries.get(name) != now.get(name):
                 edits[f"{path}/{name}"] = _same(past.entries.get(name))
-        files = await self._repo.tree_files(stored.tree)
-        stays = {name: data for name, data in files.items() if name.startswith("secrets/")}
+        stands = stored.folder
+        stays = {name: data for name, data in stands.files.items() if name.startswith("secrets/")}
         comes = {name: data for name, data in past.files.items() if _returns(name)}
         odd = [name for name in past.odd if _returns(name)]
-        odd += [
-            name
-            for name in await self._repo.odd_paths(stored.read_at, path)
-            if name.startswith("secrets/")
-        ]
+        odd += [name for name in stands.odd if name.startswith("secrets/")]
         return edits, AppFolder({"app.yaml": dump(app), **comes, **stays}, tuple(odd))
 
 

@@ -1,11 +1,11 @@
 """How commands speak: settings from the environment, answers as text or JSON, errors in words."""
 
-import asyncio
 import json
 from collections.abc import Coroutine, Sequence
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+import uvloop
 from pydantic import BaseModel, ValidationError
 
 from api.errors import PlatformError
@@ -32,7 +32,7 @@ def load_settings() -> Settings:
 def run(work: Coroutine[Any, Any, _Result]) -> _Result:
     """The result; a PlatformError ends the program with its message, its hint and status 1."""
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except PlatformError as error:
         fail(error)
 

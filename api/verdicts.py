@@ -154,11 +154,14 @@ class Verdicts:
         if known:
             return known
         path = app_folder(ref, len(tips.shard))
-        files = await self._repo.files(commit, path)
-        odd = await self._repo.odd_paths(commit, path)
-        folder = AppFolder(
-            {name: data for name, data in files.items() if is_entry(name)},
-            tuple(name for name in odd if is_entry(name)),
+        opened = await self._repo.open_folder(commit, path)
+        folder = (
+            AppFolder(
+                {name: data for name, data in opened.files.items() if is_entry(name)},
+                tuple(name for name in opened.odd if is_entry(name)),
+            )
+            if opened
+            else AppFolder({})
         )
         return await self._check.verdict(ref, entries, folder, tips.platform)
 

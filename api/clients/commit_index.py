@@ -177,9 +177,16 @@ class CommitIndex:
         )
         return {str(row[0]): str(row[1]) for row in rows}
 
-    async def first(self, ref: AppRef) -> AppCommit | None:
-        """The commit that created the app."""
-        return next(iter(await self._page(ref, "ordinal > 0", (), "ASC", 1)), None)
+    async def ends(self, ref: AppRef) -> tuple[AppCommit, AppCommit] | None:
+        """The commit that created the app and the newest that touches it; None for no app."""
+        one = "SELECT {}(ordinal) AS ordinal FROM app_commits WHERE app_id = ? AND user_id = ?"
+        both = f"{one.format('min')} UNION ALL {one.format('max')}"
+        rows = await self._database.read(
+            f"SELECT {_COLUMNS} FROM ({both}) JOIN commits c USING (ordinal) ORDER BY c.ordinal",  # noqa: S608  (constants)
+            (ref.app_id, ref.user_id) * 2,
+        )
+        found = [AppCommit(**_fields(row), ref=ref) for row in rows]
+        return (found[0], found[-1]) if found else None
 
     async def newest(
         self, ref: AppRef, limit: int = 1, *, before: str | None = None, until: str | None = None

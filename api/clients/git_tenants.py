@@ -1,20 +1,25 @@
-"""The tenants of one shard on both branches, read in one go; only those that moved are opened."""
+"""Shards as both branches have them, read in one go; only tenants that moved are opened."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import pygit2
 
 from api.clients import git_trees
 from api.clients.git_trees import Entry
+from api.domain.commit_message import source_commit
 from api.domain.names import AppRef, is_id
 from api.domain.publication import NOT_APPS
+from api.domain.quarantine import QUARANTINE_FILE
+from api.domain.repo_layout import is_shard_branch, shard_branch
 
-_ROOT_FILES: Final = frozenset({"README.md", "quarantine.json"})
+_REFS: Final = "refs/heads/"
+_ROOT_FILES: Final = frozenset({"README.md", QUARANTINE_FILE})
 #: What is read for every app: larger ones are read when they are asked for.
 _SMALL_BYTES: Final = 2048
 
+ShardState = Literal["empty", "same", "behind"]
 #: Object ids of a tenant's folder on `main` and on the shard branch; None where there is none.
 Ids = tuple[str | None, str | None]
 
@@ -50,6 +55,68 @@ def apps_of(tenants: Mapping[str, Entry]) -> dict[AppRef, Entry]:
         for name, entry in tenant.children.items()
         if is_app(name, entry)
     }
+
+
+@dataclass(frozen=True)
+class ShardTip:
+    """The newest publish commit of a shard, and how it stands to a commit of `main`."""
+
+    commit: str
+    message: str
+    source: str | None  # Source-Commit; None on the branch's root commit
+    follows: bool  # whether `main` contains the source, or there is none
+    quarantine: bytes | None  # the file of what the cluster refused
+
+
+def shard_tip(repository: pygit2.Repository, shard: str, main: str) -> ShardTip | None:
+    """Where a shard's branch stands; None when there is no such branch."""
+    ref = repository.references.get(_REFS + shard_branch(shard))
+    commit = repository.get(ref.target) if ref else None
+    if not isinstance(commit, pygit2.Commit):
+        return None
+    message = _message(commit)
+    source = source_commit(message)
+    follows = source is None or is_ancestor(repository, source, main)
+    quarantine = git_trees.read(repository, str(commit.id), QUARANTINE_FILE)
+    return ShardTip(str(commit.id), message, source, follows, quarantine)
+
+
+def shard_states(repository: pygit2.Repository, main: str) -> dict[str, ShardState]:
+    """How every shard branch stands to its folder on `main`: one tree id each."""
+    now = git_trees.outline(repository, main, "apps", 1)
+    sources: dict[str, Mapping[str, Entry]] = {}
+    states: dict[str, ShardState] = {}
+    for ref in repository.references.iterator():
+        branch = ref.name.removeprefix(_REFS)
+        if branch == ref.name or not is_shard_branch(branch):
+            continue
+        shard = branch.removeprefix(shard_branch(""))
+        source = source_commit(_message(repository[ref.target]))
+        if source is None:
+            below = git_trees.outline(repository, main, f"apps/{shard}", 1)
+            tenants = any(entry.kind == "folder" for entry in below.values())
+            states[shard] = "behind" if tenants else "empty"
+            continue
+        if source not in sources:
+            known = isinstance(repository.get(source), pygit2.Commit)
+            sources[source] = git_trees.outline(repository, source, "apps", 1) if known else {}
+        states[shard] = "same" if sources[source].get(shard) == now.get(shard) else "behind"
+    return states
+
+
+def _message(commit: pygit2.Object) -> str:
+    return (
+        commit.raw_message.decode("utf-8", "replace") if isinstance(commit, pygit2.Commit) else ""
+    )
+
+
+def is_ancestor(repository: pygit2.Repository, older: str, newer: str) -> bool:
+    """Whether `older` is `newer` or one of the commits before it; False for what is not here."""
+    if older == newer:
+        return True
+    if older not in repository or newer not in repository:
+        return False
+    return repository.descendant_of(newer, older)
 
 
 def open_shard(

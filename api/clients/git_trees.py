@@ -4,7 +4,7 @@ Only the trees along the changed paths are written, so an edit costs by the dept
 not by the size of the repository (`Index` would be O(repository)).
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -31,6 +31,25 @@ class Entry:
     id: str
     kind: Kind
     children: Mapping[str, "Entry"] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class OpenedFolder:
+    """All that stands below a folder of a commit, read in one go."""
+
+    id: str
+    children: Mapping[str, Entry]
+    files: Mapping[str, bytes]  # regular ones, by path below the folder
+    odd: Sequence[str]  # paths that nobody reads: links, submodules, executables, past a limit
+
+    def below(self, name: str) -> dict[str, bytes]:
+        """The files of a folder in it, by path relative to that."""
+        prefix = f"{name}/"
+        return {
+            path.removeprefix(prefix): data
+            for path, data in self.files.items()
+            if path.startswith(prefix)
+        }
 
 
 @dataclass(frozen=True)
@@ -175,12 +194,15 @@ def _sorted_out(
 
 
 def _regular_files(repository: pygit2.Repository, tree: pygit2.Object | None) -> dict[str, bytes]:
-    regular, _ = _sorted_out(repository, tree)
+    return _contents(repository, _sorted_out(repository, tree)[0])
+
+
+def _contents(repository: pygit2.Repository, regular: Mapping[str, pygit2.Oid]) -> dict[str, bytes]:
     return {path: blob(repository, str(object_id)) for path, object_id in sorted(regular.items())}
 
 
 def files(repository: pygit2.Repository, commit: str, path: str) -> dict[str, bytes]:
-    """Every regular file below a folder, by path relative to it; what `odd_paths` names is not."""
+    """Every regular file below a folder, by path relative to it; what is odd is not."""
     return _regular_files(repository, find(root(repository, commit), path))
 
 
@@ -189,9 +211,13 @@ def tree_files(repository: pygit2.Repository, tree_id: str) -> dict[str, bytes]:
     return _regular_files(repository, repository.get(tree_id))
 
 
-def odd_paths(repository: pygit2.Repository, commit: str, path: str) -> list[str]:
-    """Paths below a folder that nobody reads: links, submodules, executables, past a limit."""
-    return _sorted_out(repository, find(root(repository, commit), path))[1]
+def open_folder(repository: pygit2.Repository, commit: str, path: str) -> OpenedFolder | None:
+    """A folder with all that is below it; None when there is no such folder."""
+    tree = find(root(repository, commit), path)
+    if not isinstance(tree, pygit2.Tree):
+        return None
+    regular, odd = _sorted_out(repository, tree)
+    return OpenedFolder(str(tree.id), below(tree, 1), _contents(repository, regular), odd)
 
 
 def store_below(

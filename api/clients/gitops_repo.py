@@ -7,13 +7,13 @@ again on the new tip when what it expects still stands there, and never rebased 
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Concatenate, Final, Literal, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, TypeVarTuple
 
 import pygit2
 from pygit2.enums import ObjectType, SortMode
@@ -22,10 +22,9 @@ from api.clients import git_commits, git_gathering, git_tenants, git_trees
 from api.clients.commit_signing import Signer
 from api.clients.git_commits import Change, Overtaken, create, read_file
 from api.clients.git_history import commit_time, signature
-from api.clients.git_tenants import Ids, OpenedTenant
-from api.clients.git_trees import Edit, Entry
-from api.domain.commit_message import Person, source_commit
-from api.domain.repo_layout import is_shard_branch, shard_branch
+from api.clients.git_tenants import Ids, OpenedTenant, ShardState, ShardTip
+from api.clients.git_trees import Edit, Entry, OpenedFolder
+from api.domain.commit_message import Person
 from api.errors import RepositoryUnavailable
 
 __all__ = [
@@ -34,6 +33,7 @@ __all__ = [
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_Ts = TypeVarTuple("_Ts")
 
 _READERS: Final = 4
 # libgit2 keeps the trees that it has parsed, but only small ones unless told: `apps/` with 4,096
@@ -58,9 +58,6 @@ class CommitInfo:
     at: datetime  # of the commit (committer), in UTC
 
 
-ShardState = Literal["empty", "same", "behind"]
-
-
 class GitopsRepo:
     """A bare repository on this machine; every method runs in a thread of its own."""
 
@@ -73,6 +70,7 @@ class GitopsRepo:
         self._gathering = _PerThread(lambda: git_gathering.open_gathering(path, self._gathered))
         self._writing = self._reading
         self._small: dict[str, bytes] = {}  # contents by object id: they never change
+        self._known: dict[Hashable, Any] = {}  # what was told of commits, by the question
 
     async def close(self) -> None:
         """Wait for what is under way."""
@@ -99,8 +97,8 @@ class GitopsRepo:
         return await self._run(git_trees.entry, commit, path)
 
     async def read(self, commit: str, path: str) -> bytes | None:
-        """A file's bytes; None when there is no such file."""
-        return await self._run(git_trees.read, commit, path)
+        """A small file's bytes; None when there is no such file."""
+        return await self._told(git_trees.read, commit, path)
 
     async def blob(self, blob_id: str) -> bytes:
         """The bytes of a file by its object id."""
@@ -111,14 +109,17 @@ class GitopsRepo:
         """The bytes of several files by their object ids, read in one go."""
         return await self._run(git_trees.blobs, blob_ids)
 
+    async def shard_tip(self, shard: str, main: str) -> ShardTip | None:
+        """Where a shard's branch stands to a commit of `main`; None when there is no branch."""
+        return await self._run(git_tenants.shard_tip, shard, main)
+
     async def open_shard(
         self, main: str, tip: str, shard: str, known: Mapping[str, Ids]
     ) -> Mapping[str, OpenedTenant | None]:
         """The tenants of a shard on both branches; None for one whose ids are those known."""
         opened = await self._run(git_tenants.open_shard, main, tip, shard, known)
         self._small |= opened.settings
-        while len(self._small) > _MANY_SMALL:
-            del self._small[next(iter(self._small))]
+        _trim(self._small)
         return opened.tenants
 
     async def file(self, object_id: str) -> bytes | None:
@@ -134,17 +135,17 @@ class GitopsRepo:
         """Every regular file of a tree by its object id."""
         return await self._run(git_trees.tree_files, tree_id)
 
-    async def odd_paths(self, commit: str, path: str) -> list[str]:
-        """Paths below a folder that are links, submodules or executable."""
-        return await self._run(git_trees.odd_paths, commit, path)
+    async def open_folder(self, commit: str, path: str) -> OpenedFolder | None:
+        """A folder with all that is below it; None when there is no such folder."""
+        return await self._run(git_trees.open_folder, commit, path)
 
     async def info(self, commit: str) -> CommitInfo | None:
         """A commit's message and people; None for anything that is not a commit here."""
-        return await self._run(_info, commit)
+        return await self._told(_info, commit)
 
     async def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `older` is `newer` or one of the commits before it."""
-        return await self._run(_is_ancestor, older, newer)
+        return await self._told(git_tenants.is_ancestor, older, newer)
 
     async def first_parents(self, until: str, since: str | None = None) -> list[CommitInfo]:
         """The branch's own line of commits after `since`, up to `until`, oldest first."""
@@ -152,7 +153,7 @@ class GitopsRepo:
 
     async def shard_states(self, main: str) -> dict[str, ShardState]:
         """How every shard branch stands to its folder on `main`: one tree id each."""
-        return await self._run(_shard_states, main)
+        return await self._run(git_tenants.shard_states, main)
 
     async def preview(self, base: str, edits: Mapping[str, Edit], path: str) -> Mapping[str, Entry]:
         """The names in a folder as they would be after edits of a commit; nothing is committed."""
@@ -208,6 +209,17 @@ class GitopsRepo:
         """What a function of `git_history` or `git_changes` reads, in a thread of git's."""
         return await self._run(function, *args, **kwargs)
 
+    async def _told(self, function: Callable[[pygit2.Repository, *_Ts], _R], *args: *_Ts) -> _R:
+        """What objects say never changes: it is asked once, unless they were not there."""
+        known: _R | None = self._known.get((function, *args))
+        if known is not None:
+            return known
+        found = await self._run(function, *args)
+        if found:
+            self._known[function, *args] = found
+            _trim(self._known)
+        return found
+
     async def _run(
         self,
         function: Callable[Concatenate[pygit2.Repository, _P], _R],
@@ -254,6 +266,12 @@ class _PerThread:
         return found
 
 
+def _trim(kept: dict[Any, Any]) -> None:
+    """Forget what has been kept longest."""
+    while len(kept) > _MANY_SMALL:
+        del kept[next(iter(kept))]
+
+
 def _heads(repository: pygit2.Repository) -> dict[str, str]:
     prefix = "refs/heads/"
     return {
@@ -287,14 +305,6 @@ def _describe(commit: pygit2.Commit) -> CommitInfo:
     )
 
 
-def _is_ancestor(repository: pygit2.Repository, older: str, newer: str) -> bool:
-    if older == newer:
-        return True
-    if older not in repository or newer not in repository:
-        return False
-    return repository.descendant_of(newer, older)
-
-
 def _first_parents(
     repository: pygit2.Repository, until: str, since: str | None
 ) -> list[CommitInfo]:
@@ -303,29 +313,6 @@ def _first_parents(
     if since is not None:
         walker.hide(pygit2.Oid(hex=since))
     return [_describe(commit) for commit in walker][::-1]
-
-
-def _shard_states(repository: pygit2.Repository, main: str) -> dict[str, ShardState]:
-    now = git_trees.outline(repository, main, "apps", 1)
-    sources: dict[str, Mapping[str, Entry]] = {}
-    states: dict[str, ShardState] = {}
-    prefix = shard_branch("")
-    for branch, tip in _heads(repository).items():
-        if not is_shard_branch(branch):
-            continue
-        shard = branch.removeprefix(prefix)
-        info = _info(repository, tip)
-        source = source_commit(info.message) if info else None
-        if source is None:
-            below = git_trees.outline(repository, main, f"apps/{shard}", 1)
-            tenants = any(entry.kind == "folder" for entry in below.values())
-            states[shard] = "behind" if tenants else "empty"
-            continue
-        if source not in sources:
-            known = _info(repository, source) is not None
-            sources[source] = git_trees.outline(repository, source, "apps", 1) if known else {}
-        states[shard] = "same" if sources[source].get(shard) == now.get(shard) else "behind"
-    return states
 
 
 def _preview(

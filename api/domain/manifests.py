@@ -1,16 +1,19 @@
 """Manifests from templates: same input, same bytes, and no value can step out of its place.
 
 `templates/` mirrors the folder it renders, file by file. Every `{{ }}` is written as a quoted
-scalar in ASCII by the environment itself, so a template cannot forget it; afterwards the text is
-parsed again and must hold exactly those values, in order, in exactly the expected objects.
+scalar in ASCII by the environment itself, so a template cannot forget it. What stands around the
+values is parsed once, with a known text in the place of each: it must read back exactly these, in
+order, in exactly the expected objects. One quoted scalar is as good as another there.
 """
 
 import hashlib
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +51,9 @@ _TENANT_FILES: Final = (
     "service-account.yaml",
 )
 _DIGITS: Final = 16  # tell settings apart, and protect nothing
+#: Stands for a value until what is around it was parsed; no template and no value holds it.
+_HOLE: Final = "\0"
+_SHAPES: Final = 2000  # distinct texts around values that are kept, some 3 kB each
 _KEPT_OUT_OF_INTENT: Final = {"name", "pinned", "review"}
 
 
@@ -136,23 +142,33 @@ class Templates:
     def render(
         self, template: str, values: Mapping[str, Any], expected: Sequence[Identity]
     ) -> bytes:
-        """One file, parsed again: exactly `expected`, with every value as it was put in.
+        """One file with exactly the objects `expected`, and every value as it was put in.
 
         Raises RenderError.
         """
         written: list[str] = []
         try:
-            text = self._environment.get_template(template).render(values, written=written)
-            documents = compose_all(text)
-        except (TemplateError, UnsafeText, TypeError, LookupError, yaml.YAMLError) as error:
+            shape = self._environment.get_template(template).render(values, written=written)
+            objects = _objects(shape)
+            quoted = [quote(value) for value in written]
+        except (
+            TemplateError,
+            UnsafeText,
+            TypeError,
+            LookupError,
+            ValueError,
+            yaml.YAMLError,
+        ) as error:
             raise RenderError(f"{template}: {error}") from error
-        found = [_identity(document) for document in documents]
-        intact = written == [text for node in documents for text in quoted_scalars(node)]
+        told: dict[str | None, str] = dict(zip(_probes(len(written)), written, strict=True))
+        found = [
+            Identity(o.kind, told.get(o.name) or o.name, told.get(o.namespace) or o.namespace)
+            for o in objects
+        ]
         if found != list(expected):
             raise RenderError(f"{template} gives {found}, not {expected}")
-        if not intact:
-            raise RenderError(f"{template}: a value is not what was put in")
-        return text.encode("ascii")
+        first, *rest = shape.split(_HOLE)
+        return "".join([first, *itertools.chain(*zip(quoted, rest, strict=True))]).encode("ascii")
 
 
 def intent_digest(app: AppFile, code: str | None, overlay: str | None, secrets: str | None) -> str:
@@ -302,7 +318,29 @@ def _write(context: Context, value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} is not written into a manifest")
     context["written"].append(value)
-    return quote(value)
+    return _HOLE
+
+
+def _probes(count: int) -> list[str]:
+    return [f"value {number}" for number in range(count)]
+
+
+@lru_cache(_SHAPES)
+def _objects(shape: str) -> tuple[Identity, ...]:
+    """The objects of a rendered text whose values are holes, named by the probes in these.
+
+    Raises ValueError when a hole is no value of its own, or yaml.YAMLError.
+    """
+    pieces = shape.split(_HOLE)
+    probes = _probes(len(pieces) - 1)
+    filled = "".join(
+        piece + (quote(probes[place]) if place < len(probes) else "")
+        for place, piece in enumerate(pieces)
+    )
+    documents = compose_all(filled)
+    if probes != [text for node in documents for text in quoted_scalars(node)]:
+        raise ValueError("a value is not what was put in")
+    return tuple(_identity(document) for document in documents)
 
 
 def _identity(document: yaml.Node) -> Identity:

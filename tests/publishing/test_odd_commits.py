@@ -78,7 +78,7 @@ async def test_a_deploy_takes_links_out_of_the_code(stack, tmp_path):
     assert stack.hold(app.ref)
     await stack.deployments.update(BOB, app.ref, AppDraft(name="Renamed"), None, "r")
     main = await stack.repo.head("main")
-    assert await stack.repo.odd_paths(main, folder(app.ref)) == []
+    assert (await stack.repo.open_folder(main, folder(app.ref))).odd == []
     assert stack.hold(app.ref) is None
 
 

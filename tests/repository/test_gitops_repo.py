@@ -167,7 +167,7 @@ async def test_links_submodules_and_executables_are_told_apart(repo, writer, tmp
     git(clone, "-c", "user.name=E", "-c", "user.email=e@example.org", "commit", "-qm", "x")
     await asyncio.to_thread(git, clone, "push", "-q", "origin", "HEAD:main")
     tip = await repo.head("main")
-    assert await repo.odd_paths(tip, APP) == ["code/link.py", "code/run.sh"]
+    assert (await repo.open_folder(tip, APP)).odd == ["code/link.py", "code/run.sh"]
     assert await repo.files(tip, APP) == {"code/plain.py": b""}
 
 
