@@ -75,9 +75,9 @@ def _opened(path: Path, gathered: Objects, place: int) -> pygit2.Repository:
 def store(path: Path, objects: Mapping[pygit2.Oid, tuple[int, bytes]]) -> None:
     """Put objects into the repository: all of them in one pack, or loose when they are few."""
     if len(objects) < _WORTH_A_PACK:
-        plain = pygit2.Repository(str(path))
+        plain = pygit2.Odb(str(path / "objects"))
         for kind, data in objects.values():
-            plain.odb.write(kind, data)
+            plain.write(kind, data)
         return
     repository = open_reading(path, dict(objects))
     builder = pygit2.PackBuilder(repository)

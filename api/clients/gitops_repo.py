@@ -35,11 +35,14 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _Ts = TypeVarTuple("_Ts")
 
-_READERS: Final = 4
+#: Threads for what may take long: a page of history, the packing of a batch.
+_LONG: Final = 3
 # libgit2 keeps the trees that it has parsed, but only small ones unless told: `apps/` with 4,096
 # shards has 120 kB, and is looked into a dozen times for each deploy (1.9 ms, or 0.06 ms kept).
 pygit2.settings.cache_object_limit(ObjectType.TREE, 512 * 1024)
 pygit2.settings.cache_max_size(64 * 1024 * 1024)
+# As git itself does: a damaged object is found by its checksum, and by `git fsck` for certain.
+pygit2.settings.enable_strict_hash_verification(False)
 _MANY_SMALL: Final = 10_000
 #: Packing removes folders of loose objects that became empty, also in the moment in which libgit2
 #: puts an object there; writing the same objects again makes the folder anew.
@@ -59,22 +62,27 @@ class CommitInfo:
 
 
 class GitopsRepo:
-    """A bare repository on this machine; every method runs in a thread of its own."""
+    """A bare repository on this machine; no method keeps the event loop waiting."""
 
     def __init__(self, path: Path, signer: Signer | None = None) -> None:
         self.path = path
         self._signer = signer
-        self._threads = ThreadPoolExecutor(_READERS, thread_name_prefix="git")
+        # Look-ups hold Python's lock anyway: in one thread, what libgit2 parses is parsed once.
+        self._quick = ThreadPoolExecutor(1, thread_name_prefix="git")
+        self._long = ThreadPoolExecutor(_LONG, thread_name_prefix="git-long")
         self._gathered: git_gathering.Objects = {}
         self._reading = _PerThread(lambda: git_gathering.open_reading(path, self._gathered))
         self._gathering = _PerThread(lambda: git_gathering.open_gathering(path, self._gathered))
         self._writing = self._reading
+        self._scratch: git_gathering.Objects = {}
+        self._previewing = _PerThread(lambda: git_gathering.open_gathering(path, self._scratch))
         self._small: dict[str, bytes] = {}  # contents by object id: they never change
         self._known: dict[Hashable, Any] = {}  # what was told of commits, by the question
 
     async def close(self) -> None:
         """Wait for what is under way."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(self._quick.shutdown)
+        await asyncio.to_thread(self._long.shutdown)
 
     async def heads(self) -> dict[str, str]:
         """Every branch and the commit it points at."""
@@ -157,11 +165,15 @@ class GitopsRepo:
 
     async def preview(self, base: str, edits: Mapping[str, Edit], path: str) -> Mapping[str, Entry]:
         """The names in a folder as they would be after edits of a commit; nothing is committed."""
-        return await self._run_in(self._reading, _preview, base, edits, path, self.path)
+        return await self._run_in(
+            self._quick, self._previewing, _preview, base, edits, path, self._scratch
+        )
 
     async def begin(self, edits: Mapping[str, Edit], message: str) -> str:
         """Write the first commit of a branch, without making the branch."""
-        return await self._run_in(self._writing, git_commits.begin, edits, message, self._signer)
+        return await self._run_in(
+            self._quick, self._writing, git_commits.begin, edits, message, self._signer
+        )
 
     async def build(self, tip: str, changes: Sequence[Change]) -> list[str | Overtaken]:
         """Write one commit after the other on `tip`, without moving a branch.
@@ -169,7 +181,9 @@ class GitopsRepo:
         For each change the commit (the one before it when nothing would change), or Overtaken
         when what it expects is not there; such a change leaves no trace.
         """
-        return await self._run_in(self._writing, git_commits.build, tip, changes, self._signer)
+        return await self._run_in(
+            self._quick, self._writing, git_commits.build, tip, changes, self._signer
+        )
 
     async def compose(self, tip: str, edits: Mapping[str, Edit], message: str) -> str:
         """Write a commit that is a pure function of `tip`, edits and message; no branch moves.
@@ -177,7 +191,7 @@ class GitopsRepo:
         The message's Source-Commit gives the dates, so that replicas write the same id.
         """
         return await self._run_in(
-            self._writing, git_commits.compose, tip, edits, message, self._signer
+            self._quick, self._writing, git_commits.compose, tip, edits, message, self._signer
         )
 
     @contextmanager
@@ -193,7 +207,7 @@ class GitopsRepo:
     async def store(self) -> None:
         """Put what was gathered into the repository, all at once."""
         gathered = dict(self._gathered)
-        await self._run(lambda _: git_gathering.store(self.path, gathered))
+        await self.reading(lambda _: git_gathering.store(self.path, gathered))
         self._gathered.clear()
 
     async def signature_fault(self, commit: str, known: Collection[bytes]) -> str | None:
@@ -206,8 +220,8 @@ class GitopsRepo:
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> _R:
-        """What a function of `git_history` or `git_changes` reads, in a thread of git's."""
-        return await self._run(function, *args, **kwargs)
+        """What a function of `git_history` or `git_changes` reads; it may take its time."""
+        return await self._run_in(self._long, self._reading, function, *args, **kwargs)
 
     async def _told(self, function: Callable[[pygit2.Repository, *_Ts], _R], *args: *_Ts) -> _R:
         """What objects say never changes: it is asked once, unless they were not there."""
@@ -226,10 +240,11 @@ class GitopsRepo:
         *args: _P.args,
         **kwargs: _P.kwargs,
     ) -> _R:
-        return await self._run_in(self._reading, function, *args, **kwargs)
+        return await self._run_in(self._quick, self._reading, function, *args, **kwargs)
 
     async def _run_in(
         self,
+        threads: ThreadPoolExecutor,
         repositories: "_PerThread",
         function: Callable[Concatenate[pygit2.Repository, _P], _R],
         *args: _P.args,
@@ -246,7 +261,7 @@ class GitopsRepo:
             return function(repository, *args, **kwargs)
 
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+            return await asyncio.get_running_loop().run_in_executor(threads, call)
         except (pygit2.GitError, OSError) as error:
             raise RepositoryUnavailable(f"The repository could not be used: {error}") from error
 
@@ -316,8 +331,14 @@ def _first_parents(
 
 
 def _preview(
-    _: pygit2.Repository, base: str, edits: Mapping[str, Edit], path: str, folder: Path
+    repository: pygit2.Repository,
+    base: str,
+    edits: Mapping[str, Edit],
+    path: str,
+    scratch: git_gathering.Objects,
 ) -> Mapping[str, Entry]:
-    repository = git_gathering.open_gathering(folder, {})  # what it writes is forgotten
-    tree = git_trees.store_below(repository, edits, base, path)
-    return git_trees.outline_of(repository, tree, "", 1) if tree else {}
+    try:
+        tree = git_trees.store_below(repository, edits, base, path)
+        return git_trees.outline_of(repository, tree, "", 1) if tree else {}
+    finally:
+        scratch.clear()  # what it wrote is nobody's
