@@ -150,7 +150,7 @@ class Templates:
         try:
             shape = self._environment.get_template(template).render(values, written=written)
             objects = _objects(shape)
-            quoted = [quote(value) for value in written]
+            text = _filled(shape, written)
         except (
             TemplateError,
             UnsafeText,
@@ -167,8 +167,7 @@ class Templates:
         ]
         if found != list(expected):
             raise RenderError(f"{template} gives {found}, not {expected}")
-        first, *rest = shape.split(_HOLE)
-        return "".join([first, *itertools.chain(*zip(quoted, rest, strict=True))]).encode("ascii")
+        return text.encode("ascii")
 
 
 def intent_digest(app: AppFile, code: str | None, overlay: str | None, secrets: str | None) -> str:
@@ -321,6 +320,11 @@ def _write(context: Context, value: object) -> str:
     return _HOLE
 
 
+def _filled(shape: str, values: Iterable[str]) -> str:
+    pairs = itertools.zip_longest(shape.split(_HOLE), map(quote, values), fillvalue="")
+    return "".join(itertools.chain.from_iterable(pairs))
+
+
 def _probes(count: int) -> list[str]:
     return [f"value {number}" for number in range(count)]
 
@@ -331,13 +335,8 @@ def _objects(shape: str) -> tuple[Identity, ...]:
 
     Raises ValueError when a hole is no value of its own, or yaml.YAMLError.
     """
-    pieces = shape.split(_HOLE)
-    probes = _probes(len(pieces) - 1)
-    filled = "".join(
-        piece + (quote(probes[place]) if place < len(probes) else "")
-        for place, piece in enumerate(pieces)
-    )
-    documents = compose_all(filled)
+    probes = _probes(shape.count(_HOLE))
+    documents = compose_all(_filled(shape, probes))
     if probes != [text for node in documents for text in quoted_scalars(node)]:
         raise ValueError("a value is not what was put in")
     return tuple(_identity(document) for document in documents)
