@@ -20,6 +20,7 @@ from api import (
     repository_commands,
     rerender_commands,
     settings_commands,
+    store_commands,
 )
 from api.dependencies import Platform
 from api.errors import Unavailable
@@ -45,6 +46,7 @@ app.command()(history_commands.reindex)
 app.command("init-repo")(repository_commands.init_repo)
 app.command()(publish_commands.publish)
 app.command()(rerender_commands.rerender)
+app.command("migrate-store")(store_commands.migrate_store)
 app.command("settings")(settings_commands.print_settings)
 
 

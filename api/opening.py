@@ -35,6 +35,7 @@ from api.domain.manifests import RenderSettings, Templates
 from api.domain.names import AppRef
 from api.domain.repo_layout import shard_branch
 from api.domain.rollout import LiveVersion
+from api.errors import NotFound
 from api.history import History
 from api.init_repo import init_repo, remote_repository
 from api.intents import Intents
@@ -270,6 +271,19 @@ def _upstream(settings: Settings) -> Upstream:
     if settings.git_remote is None:
         return LocalUpstream(path)
     return RemoteUpstream(path, settings.git_remote, settings.publish_url, credentials(settings))
+
+
+@asynccontextmanager
+async def open_migration(settings: Settings) -> AsyncIterator[tuple[SqliteStore, Store]]:
+    """The store in the data folder, and the one at MONGO_URI; raises NotFound, Unavailable."""
+    file = settings.data_dir / DATABASE_FILE
+    if settings.mongo_uri is None or not await asyncio.to_thread(file.is_file):
+        raise NotFound(f"There is no {file}.", hint="Name the folder that has it in DATA_DIR.")
+    async with (
+        SqliteDatabase.open(file, sqlite_store.SCHEMA) as database,
+        open_mongo_store(settings.mongo_uri) as target,
+    ):
+        yield SqliteStore(database), target
 
 
 async def _open_databases(settings: Settings, stack: AsyncExitStack) -> tuple[Store, CommitIndex]:

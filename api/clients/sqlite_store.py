@@ -192,13 +192,7 @@ class SqliteStore(Store):
             ).fetchone()
             return row
 
-        row = await self._database.write(claim)
-        return IdempotentRequest(
-            digest=row["digest"],
-            body=row["body"],
-            created_at=from_text(row["created_at"]),
-            status=row["status"],
-        )
+        return _request(await self._database.write(claim))
 
     async def answer_key(self, user_id: str, key: str, *, status: int, body: str) -> None:
         await self._execute(
@@ -234,6 +228,16 @@ class SqliteStore(Store):
             "DELETE FROM activity WHERE user_id = ? AND app_id = ?", (ref.user_id, ref.app_id)
         )
 
+    async def idempotent_requests(self) -> list[tuple[str, str, IdempotentRequest]]:
+        """Everybody's keys, to be moved: tenant, key and what stands under it."""
+        rows = await self._database.read("SELECT * FROM idempotency_keys")
+        return [(row["user_id"], row["key"], _request(row)) for row in rows]
+
+    async def activity(self) -> dict[AppRef, datetime]:
+        """When every app was last used, to be moved."""
+        rows = await self._database.read("SELECT user_id, app_id, at FROM activity")
+        return {AppRef(row["user_id"], row["app_id"]): from_text(row["at"]) for row in rows}
+
     async def check(self) -> None:
         await self._database.check()
 
@@ -257,6 +261,15 @@ class SqliteStore(Store):
 
     async def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
         await self._database.write(lambda connection: connection.execute(sql, parameters))
+
+
+def _request(row: sqlite3.Row) -> IdempotentRequest:
+    return IdempotentRequest(
+        digest=row["digest"],
+        body=row["body"],
+        created_at=from_text(row["created_at"]),
+        status=row["status"],
+    )
 
 
 def _suspension(suspension: Suspension | None) -> tuple[str | None, str | None, str | None]:
