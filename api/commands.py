@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from api import (
     admin_commands,
+    adoption_commands,
     doctor_commands,
     history_commands,
     publish_commands,
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(admin_commands.app, name="admin")
+admin_commands.app.command("adopt")(adoption_commands.adopt)
 app.add_typer(history_commands.audit, name="audit")
 app.command()(doctor_commands.doctor)
 app.command()(history_commands.reindex)

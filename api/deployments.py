@@ -284,6 +284,8 @@ class Deployments:
             errors = [d for d in found if d.severity == "error"]
             if errors:
                 raise _refused(errors, found)
+        # Before it is saved: without the database it is refused, and then nothing was saved.
+        await self._store.touch(ref, datetime.now(UTC))
         if work.change.edits:
             await self._remember(ref, work, app, found)
             await self._writer.write(work.change, shard_of(ref.user_id, work.platform.shard_digits))
@@ -295,7 +297,6 @@ class Deployments:
                 code="app_deleted",
                 hint="Its history is kept: restore it to have it back.",
             )
-        await self._store.touch(ref, datetime.now(UTC))
         return stored
 
     async def _remember(

@@ -48,6 +48,13 @@ class Tenants:
             user_id, message, by, lambda tenant: tenant.model_copy(update={"suspended": None})
         )
 
+    async def rename(self, user_id: str, username: str, *, by: str) -> str | None:
+        """Say whose the tenant is now; None for somebody who never had one."""
+        message = tenant_message("adopt", user_id, f"now {username}'s")
+        return await self._change(
+            user_id, message, by, lambda tenant: tenant.model_copy(update={"username": username})
+        )
+
     async def take_down(self, ref: AppRef, *, by: str, reason: str) -> str:
         """Stop one app; raises NotFound when the tenant has no such app."""
         block = TakenDown(by=by, reason=reason, app_id=ref.app_id)
