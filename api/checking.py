@@ -6,7 +6,7 @@ Results are kept by content, so that an intent is checked once.
 
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from api.domain.names import AppRef
 from api.domain.publication import Checked, Entries
 from api.domain.repo_layout import EMPTY_OVERLAY, AppFile, PlatformFile
 from api.domain.source_check import CHECKER_VERSION, Diagnostic
-from api.errors import CheckUnavailable
+from api.errors import CheckUnavailable, SourceRefused
 
 _log = logging.getLogger(__name__)
 _KEPT: Final = 10_000
@@ -130,3 +130,15 @@ class IntentCheck:
 
 def _has_error(diagnostics: list[Diagnostic]) -> bool:
     return any(d.severity == "error" for d in diagnostics)
+
+
+def refusal_of(found: Sequence[Diagnostic]) -> SourceRefused | None:
+    """What a deploy is answered with when one of the diagnostics is an error."""
+    errors = [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+    if not errors:
+        return None
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    return SourceRefused(
+        f"{errors[0].path}, line {errors[0].line}: {errors[0].message}{more}",
+        details={"diagnostics": [vars(diagnostic) for diagnostic in found]},
+    )

@@ -65,7 +65,7 @@ class Addresses(BaseModel):
 def serve(*, as_json: Json = False) -> None:
     """Serve the platform until it is interrupted."""
     settings = load_settings()
-    configure_logging()
+    configure_logging(form=settings.log_form)
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # the banner says it
     run(_serve(settings, as_json=as_json))
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from api.checking import IntentCheck
+from api.checking import IntentCheck, refusal_of
 from api.clients.git_trees import Edit, Entry, Folder
 from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
 from api.clients.store import Account, Store
+from api.deploy_metrics import DeployMetrics
 from api.domain.commit_message import intent_message, person
 from api.domain.drafts import AppDraft, app_file, changed_files, new_files
 from api.domain.intent_check import AppFolder
@@ -32,9 +33,7 @@ from api.domain.source_check import Diagnostic
 from api.errors import (
     Conflict,
     InvalidRequest,
-    PlatformError,
     RepositoryUnavailable,
-    SourceRefused,
 )
 from api.idempotency import IdempotencyKeys
 from api.intents import Intents, StoredApp
@@ -65,6 +64,7 @@ class Deployments:
         writer: Writer,
         store: Store,
         max_apps: int,
+        metrics: DeployMetrics | None = None,
     ) -> None:
         self._repo = repo
         self._intents = intents
@@ -73,6 +73,7 @@ class Deployments:
         self._store = store
         self._keys = IdempotencyKeys(store, intents)
         self._max_apps = max_apps
+        self._metrics = metrics or DeployMetrics()
 
     async def validate(self, draft: AppDraft, stored: StoredApp | None) -> list[Diagnostic]:
         """What the source check says of a draft, on top of what `stored` has."""
@@ -281,14 +282,16 @@ class Deployments:
         found: list[Diagnostic] = []
         if work.folder is not None:
             app, found = await self._check.check(ref, work.folder, work.platform)
-            errors = [d for d in found if d.severity == "error"]
-            if errors:
-                raise _refused(errors, found)
+            if refusal := refusal_of(found):
+                self._metrics.refused()
+                raise refusal
         # Before it is saved: without the database it is refused, and then nothing was saved.
         await self._store.touch(ref, datetime.now(UTC))
         if work.change.edits:
             await self._remember(ref, work, app, found)
-            await self._writer.write(work.change, shard_of(ref.user_id, work.platform.shard_digits))
+            shard = shard_of(ref.user_id, work.platform.shard_digits)
+            with self._metrics.saving(ref) as saved:
+                saved(await self._writer.write(work.change, shard))
         stored = await self._intents.find(await self._intents.indexed_tip(), work.platform, ref)
         if stored is None:
             # By somebody else in this moment; writing it once more would undo that.
@@ -336,12 +339,3 @@ def _folders(files: Mapping[str, bytes]) -> Folder:
         else:
             content[name] = data
     return Folder(content | {name: _folders(inner) for name, inner in below.items()})
-
-
-def _refused(errors: list[Diagnostic], found: list[Diagnostic]) -> PlatformError:
-    first = errors[0]
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return SourceRefused(
-        f"{first.path}, line {first.line}: {first.message}{more}",
-        details={"diagnostics": [vars(d) for d in found]},
-    )

@@ -16,11 +16,13 @@ from api.clients.git_maintenance import Housekeeping
 from api.clients.git_upstream import Upstream
 from api.clients.metrics import Metrics
 from api.dependencies import Check, Platform
+from api.deploy_metrics import DeployMetrics
 from api.deployments import Deployments
 from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
 from api.intents import Intents
 from api.local.cluster import LocalCluster
 from api.opening import connect, join_publishing, make_repository, open_judging, open_records
+from api.publishing import Publisher
 from api.refusals import Refusals
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
@@ -31,6 +33,7 @@ from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
 from api.settings import Settings
 from api.turns import Turns
 from api.watching import Watcher
+from api.writer import Writer
 
 _log = logging.getLogger(__name__)
 #: Checks under way at once for one person who types: the editor sends one at a time.
@@ -89,7 +92,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     kubernetes = await connect(settings, stack) if settings.mode == "cluster" else None
     if settings.git_remote is None:
         await make_repository(settings)
-    records = await stack.enter_async_context(open_records(settings))
+    records = await stack.enter_async_context(open_records(settings, metrics))
     judging = await stack.enter_async_context(open_judging(settings))
     cluster = (
         kubernetes(records.repo)
@@ -102,14 +105,16 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     publisher, watcher = join_publishing(records, judging, cluster.live, cluster.poke)
     store, origin, writer = records.store, settings.apps_origin, records.writer
     max_apps = settings.max_apps_per_user
-    deployments = Deployments(repo, intents, judging.check, writer, store, max_apps)
+    counted = DeployMetrics(metrics)
+    deployments = Deployments(repo, intents, judging.check, writer, store, max_apps, counted)
     rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
+    await stack.enter_async_context(_running(counted.run(rollouts.progress)))
     poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
     watching = await stack.enter_async_context(_running(watcher.run(poll)))
     await stack.enter_async_context(_running(Housekeeping(repo.path).run(HOUSEKEEPING_SECONDS)))
     refusals = Refusals(repo, cluster, publisher, writer)
     await stack.enter_async_context(_running(refusals.run(REFUSAL_SECONDS)))
-    metrics.alarms.set_function(lambda: len(refusals.alarms))
+    _watch(metrics, writer, publisher, refusals)
     checks: dict[str, Check] = {
         "database": store.check,
         "repository": lambda: _reachable(intents, records.upstream),
@@ -138,6 +143,44 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         ),
         checks=checks,
     )
+
+
+def _watch(metrics: Metrics, writer: Writer, publisher: Publisher, refusals: Refusals) -> None:
+    """Have the figures read that stand somewhere already."""
+    for name, about, value in (
+        ("waiting_changes", "Changes that wait for a push.", lambda: writer.waiting_changes),
+        (
+            "waiting_shards",
+            "Shards that wait to be published in the background.",
+            lambda: writer.waiting_shards,
+        ),
+        (
+            "publish_lag_seconds",
+            "Seconds for which the shard that waits longest has not been published.",
+            publisher.lag,
+        ),
+        (
+            "shards_waiting",
+            "Shards on which something stands in the way of publishing.",
+            lambda: publisher.waiting_shards,
+        ),
+        (
+            "apps_held",
+            "Apps whose newest intent is refused or not judged yet.",
+            lambda: publisher.held_apps,
+        ),
+        (
+            "apps_quarantined",
+            "Apps that were taken back because the cluster refused them.",
+            lambda: publisher.quarantined_apps,
+        ),
+        (
+            "shards_not_applied",
+            "Shards that the cluster cannot apply, for a reason that an operator must look at.",
+            lambda: len(refusals.alarms),
+        ),
+    ):
+        metrics.watch(name, about, value)
 
 
 @asynccontextmanager

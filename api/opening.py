@@ -21,6 +21,8 @@ from api.clients.git_upstream import LocalUpstream, RemoteUpstream, Upstream
 from api.clients.github_app import GithubApp, InstallationTokens
 from api.clients.gitops_repo import GitopsRepo
 from api.clients.kustomize import Kustomize
+from api.clients.measured_upstream import MeasuredUpstream
+from api.clients.metrics import Metrics
 from api.clients.passwords import Passwords
 from api.clients.rate_limits import RateLimits
 from api.clients.source_checker import SourceChecker
@@ -310,11 +312,14 @@ async def open_mongo_store(uri: SecretStr) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def open_records(settings: Settings) -> AsyncIterator[Records]:
+async def open_records(
+    settings: Settings, metrics: Metrics | None = None
+) -> AsyncIterator[Records]:
     """What is kept, for the server and for the operator's commands, also both at once."""
     async with AsyncExitStack() as stack:
         store, index = await _open_databases(settings, stack)
         upstream = _upstream(settings)
+        upstream = MeasuredUpstream(upstream, metrics) if metrics else upstream
         await upstream.open()
         repo = GitopsRepo(settings.data_dir / REPOSITORY, await _signer(settings))
         stack.push_async_callback(repo.close)

@@ -6,6 +6,7 @@ into one commit. A crash, a lost race or a commit by other hands is repaired by 
 """
 
 import logging
+import time
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -58,6 +59,8 @@ class Publisher:
         self._poke = poke
         self._holds: dict[str, Mapping[AppRef, Hold]] = {}  # by shard; only shards with holds
         self._waiting: dict[str, str] = {}
+        self._since: dict[str, float] = {}  # by waiting shard: since when
+        self._quarantined: dict[str, int] = {}  # by shard: apps that were taken back
         self._looked_at: dict[str, str] = {}  # the tip of each shard at its last look
         self._told: dict[str, str | None] = {}  # the tip of each shard that was told of
         #: A commit of `main` at which an operator looked: what was rewound or removed up to it
@@ -76,6 +79,25 @@ class Publisher:
     def unsettled(self) -> Collection[str]:
         """Shards with something held or waiting: they are opened at every look."""
         return self._holds.keys() | self._waiting.keys()
+
+    @property
+    def held_apps(self) -> int:
+        """How many apps are held, in all shards."""
+        return sum(map(len, self._holds.values()))
+
+    @property
+    def quarantined_apps(self) -> int:
+        """How many apps were taken back because the cluster refused them."""
+        return sum(self._quarantined.values())
+
+    @property
+    def waiting_shards(self) -> int:
+        """On how many shards something stands in the way."""
+        return len(self._waiting)
+
+    def lag(self) -> float:
+        """For how many seconds the shard that waits longest has waited; 0 when none does."""
+        return time.monotonic() - min(self._since.values()) if self._since else 0.0
 
     def holds(self, shard: str) -> Mapping[AppRef, Hold]:
         """The apps whose newest intent is held, and why, as of the last look at the shard."""
@@ -115,6 +137,8 @@ class Publisher:
         self._note_holds(shard, outcomes)
         self._looked_at[shard] = tip
         changed = await self._braked(tips, outcomes)
+        if shard not in self._waiting:
+            self._since.pop(shard, None)
         edits = quarantine_edits(kept, outcomes)
         # What an operator accepted is noted also where it changes nothing: the next deploy goes on.
         if not changed and not edits and not rewound and not newer:
@@ -207,6 +231,7 @@ class Publisher:
         if self._waiting.get(shard) != reason:
             _log.error("publishing of shard %s waits: %s", shard, reason)
         self._waiting[shard] = reason
+        self._since.setdefault(shard, time.monotonic())
 
     def _obstacle(self, tips: Tips, newer: str | None, *, rewound: bool) -> str | None:
         """Never backwards: neither behind the tip's source nor behind its renderer."""
@@ -225,6 +250,7 @@ class Publisher:
         for ref, hold in holds.items():
             if before.get(ref) != hold:
                 _log.warning("held: app %s: %s", ref.app_id, hold.first.message)
+        self._quarantined[shard] = sum(o.quarantined is not None for o in outcomes)
         if holds:
             self._holds[shard] = holds
         else:

@@ -141,6 +141,11 @@ class Settings(BaseSettings):
         description="File with the token of a person who works with the repository: `doctor` tries "
         "whether the host refuses it on `flux/*`, by a push that cannot change anything.",
     )
+    log_format: Literal["text", "json"] | None = Field(
+        None,
+        description="Lines of the log: `text` for people, `json` for programs; without it, `json` "
+        "in a cluster.",
+    )
     token_hours: Annotated[int, Field(ge=1, le=720)] = Field(
         12, description="How long a log-in lasts, in hours."
     )
@@ -239,6 +244,11 @@ class Settings(BaseSettings):
         if not travels_safely(self.github_api_url):
             raise ValueError("GITHUB_API_URL must be an https address")
         return self
+
+    @property
+    def log_form(self) -> Literal["text", "json"]:
+        """How lines of the log are written."""
+        return self.log_format or ("json" if self.mode == "cluster" else "text")
 
     @property
     def platform_origin(self) -> str:

@@ -48,6 +48,16 @@ class Writer:
     def publisher(self, publisher: ShardPublisher | None) -> None:
         self._pusher.publisher = publisher
 
+    @property
+    def waiting_changes(self) -> int:
+        """Changes that wait for the next push."""
+        return len(self._wishes)
+
+    @property
+    def waiting_shards(self) -> int:
+        """Shards that wait to be published for nobody who waits."""
+        return len(self._background)
+
     @asynccontextmanager
     async def running(self, publisher: ShardPublisher | None = None) -> AsyncIterator[None]:
         """Write while the context lasts; without a publisher only `main` is written."""

@@ -110,7 +110,15 @@ class RequestLog:
         path = quote(scope["path"])
         level = logging.DEBUG if scope["path"] in _QUIET else logging.INFO
         milliseconds = answer.seconds * 1000
-        _access.log(level, "%s %s %s %.1f ms", method, path, answer.status, milliseconds)
+        fields = {
+            "method": method,
+            "path": path,
+            "route": route,
+            "status": answer.status,
+            "milliseconds": round(milliseconds, 1),
+        }
+        words = (method, path, answer.status, milliseconds)
+        _access.log(level, "%s %s %s %.1f ms", *words, extra=fields)
 
 
 class _Answer:

@@ -56,7 +56,10 @@ async def readyz(platform: CurrentPlatform) -> dict[str, PartHealth]:
 
 @router.get("/metrics", response_class=Response, include_in_schema=False)
 async def metrics(platform: CurrentPlatform) -> Response:
-    """Figures for Prometheus."""
+    """Figures for Prometheus, and whether each part can be used."""
+    answers = await asyncio.gather(*map(_health, platform.checks.values()))
+    for name, part in zip(platform.checks, answers, strict=True):
+        platform.metrics.note_part(name, ready=part.ok)
     return Response(platform.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
