@@ -1,7 +1,8 @@
 """Counts deploys by how they end, each once: by the replica that accepted it.
 
-How a deploy ends is told by whoever looks, and nobody has to: so the deploys that were accepted
-here are looked at, seldom, until they have ended. The times of their stages are those that were
+How a deploy ends is told to whoever looks, and nobody has to: so the deploys that were accepted
+here are looked at, seldom, until they have ended. One that was live for a moment, unseen, and then
+replaced, counts as superseded. The times of their stages are those that were
 observed, not those of the looks. What was not over when the process stopped is not counted.
 """
 
@@ -22,9 +23,10 @@ _log = logging.getLogger(__name__)
 LOOK_SECONDS: Final = 5.0
 #: Seconds after which a deploy that nothing tells the end of is given up.
 _LOST_SECONDS: Final = 900.0
+#: Seconds after which an answer about another commit is no older look that ended late.
+_SURE_SECONDS: Final = 1.0
 _MANY: Final = 5000
 _ENDED: Final = frozenset({"live", "failed", "superseded"})
-_Progress = Callable[[AppRef], Awaitable[Progress]]
 
 
 class DeployMetrics:
@@ -53,33 +55,45 @@ class DeployMetrics:
         if len(self._open) < _MANY:
             self._open.setdefault((ref, commit), time.monotonic())
 
-    async def run(self, progress: _Progress) -> None:
-        """Look until it is cancelled."""
+    def saw(self, ref: AppRef, shown: Progress) -> None:
+        """Somebody looked at the app: this is how far its newest deploy has come."""
+        for (of, commit), since in [*self._open.items()]:
+            if of == ref and self._is_over(commit, shown, time.monotonic() - since):
+                del self._open[of, commit]
+
+    async def run(self, progress: Callable[[AppRef], Awaitable[Progress]]) -> None:
+        """Look at what nobody else looked at, until it is cancelled."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             for (ref, commit), since in [*self._open.items()]:
                 try:
-                    if self._settled(commit, await progress(ref), time.monotonic() - since):
-                        del self._open[ref, commit]
+                    shown = await progress(ref)
+                    self.saw(ref, shown)
+                    if time.monotonic() - since > _LOST_SECONDS and self._forgets(ref, commit):
+                        self._metrics.count_deploy(shown.stage, "lost")
                 except AppNotFound:
-                    del self._open[ref, commit]
+                    self._forgets(ref, commit)
                 except PlatformError as error:
                     _log.debug("how %s goes on is not known: %s", ref.app_id, error.message)
                 except Exception:  # noqa: BLE001  (reported; a figure is lost, and nothing else)
                     _log.exception("a deploy could not be counted")
-                    del self._open[ref, commit]
+                    self._forgets(ref, commit)
 
-    def _settled(self, commit: str, shown: Progress, seconds: float) -> bool:
-        """Whether the deploy is over, and counted."""
+    def _forgets(self, ref: AppRef, commit: str) -> bool:
+        """Whether the deploy was still open."""
+        return self._open.pop((ref, commit), None) is not None
+
+    def _is_over(self, commit: str, shown: Progress, seconds: float) -> bool:
+        """Whether the deploy has ended, and is counted."""
         if shown.commit != commit:
+            if seconds < _SURE_SECONDS:
+                return False
             self._metrics.count_deploy("live", "superseded")
         elif shown.stage in _ENDED:
             stage = shown.error.stage if shown.error else "live"
             self._metrics.count_deploy(stage, shown.stage)
             if shown.stage == "live":
                 self._time(shown)
-        elif seconds > _LOST_SECONDS:
-            self._metrics.count_deploy(shown.stage, "lost")
         else:
             return False
         return True

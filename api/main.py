@@ -107,7 +107,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     max_apps = settings.max_apps_per_user
     counted = DeployMetrics(metrics)
     deployments = Deployments(repo, intents, judging.check, writer, store, max_apps, counted)
-    rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin)
+    rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin, counted.saw)
     await stack.enter_async_context(_running(counted.run(rollouts.progress)))
     poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
     watching = await stack.enter_async_context(_running(watcher.run(poll)))

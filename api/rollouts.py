@@ -7,7 +7,7 @@ the branch, and kept to save the search. Only since when something is waited for
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -99,6 +99,7 @@ class Rollouts:
         cluster: Cluster,
         store: Store,
         apps_origin: str,
+        saw: Callable[[AppRef, Progress], None] | None = None,
     ) -> None:
         self._repo = repo
         self._intents = intents
@@ -107,6 +108,7 @@ class Rollouts:
         self._cluster = cluster
         self._store = store
         self._apps_origin = apps_origin
+        self._saw = saw  # told of every answer
         self._first: OrderedDict[tuple[AppRef, str], str] = OrderedDict()
         self._carried: OrderedDict[tuple[AppRef, str, str], bool] = OrderedDict()
         self._known: OrderedDict[AppRef, Running] = OrderedDict()
@@ -194,6 +196,8 @@ class Rollouts:
             applied=await self._carries(newest, intent.published, seen.shard.applied),
         )
         shown = progress(intent, reached, seen, datetime.now(UTC))
+        if self._saw:
+            self._saw(ref, shown)
         return newest, shown, run_status(intent, shown, seen)
 
     async def _observe(self, ref: AppRef) -> Observation:

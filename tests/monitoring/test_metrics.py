@@ -80,8 +80,16 @@ async def test_a_deploy_that_failed_is_counted_at_its_stage(monkeypatch):
 
 
 async def test_a_deploy_that_a_newer_one_replaced_is_counted_as_such(monkeypatch):
+    monkeypatch.setattr(deploy_metrics, "_SURE_SECONDS", 0.0)
     metrics = await ended(lambda _: shown("starting", commit="c2"), monkeypatch)
     assert value(metrics, "deploys_total", stage="live", outcome="superseded") == 1
+
+
+async def test_a_look_that_began_before_the_deploy_says_nothing_of_it(monkeypatch):
+    answers = [shown("live", commit="c0"), shown("live", commit="c0"), shown("live")]
+    metrics = await ended(lambda n: answers[min(n, 3) - 1], monkeypatch)
+    assert value(metrics, "deploys_total", stage="live", outcome="live") == 1
+    assert value(metrics, "deploys_total", stage="live", outcome="superseded") == 0
 
 
 async def test_while_the_cluster_is_away_a_deploy_is_neither_live_nor_lost(monkeypatch):
