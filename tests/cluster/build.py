@@ -83,7 +83,9 @@ OF_TESTS: Final = (
     *(
         # Without the ways to find targets at two dozen clouds: 3 minutes instead of a quarter of an
         # hour.
-        Program(name, "prometheus", f"github.com/prometheus/prometheus/cmd/{name}", "remove_all_sd")
+        Program(
+            name, "prometheus", f"github.com/prometheus/prometheus/cmd/{name}", tags="remove_all_sd"
+        )
         for name in ("prometheus", "promtool")
     ),
 )
