@@ -1,7 +1,8 @@
 """Where an object of a cluster is not what it should be."""
 
+import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from api.domain.diagnosis import require
 from api.domain.installation import ClusterSeen, Manifest
@@ -41,8 +42,13 @@ def differences(should: Any, stands: Any, path: str = "") -> Iterator[tuple[str,
             return
         for number, (one, other) in enumerate(zip(should, stands, strict=True)):
             yield from differences(one, other, f"{path}[{number}]")
-    elif should != stands and not (should is False and stands is None):
+    elif _plain(should) != _plain(stands) and not (should is False and stands is None):
         yield path, should, stands
+
+
+def _plain(value: Any) -> Any:
+    """Readers of YAML disagree on how many line ends a folded text has: one is as good as two."""
+    return _LINE_END.sub("\n", value) if isinstance(value, str) else value
 
 
 def shown(value: Any) -> str:
@@ -51,4 +57,5 @@ def shown(value: Any) -> str:
     return text if len(text) <= _MAX else f"{text[:_MAX]} …"
 
 
-_MAX = 80
+_MAX: Final = 80
+_LINE_END: Final = re.compile(r"\s*\n\s*")

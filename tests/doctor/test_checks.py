@@ -484,6 +484,18 @@ def test_without_a_persons_credential_the_rule_is_not_taken_for_kept():
     assert found.status == 2
 
 
+def test_readers_of_yaml_may_fold_a_text_otherwise():
+    seen = healthy.installation()
+    for policy in objects(seen, "ValidatingAdmissionPolicy"):
+        rules = [
+            {**rule, "expression": rule["expression"].replace("\n", "\n\n")}
+            for rule in policy.at("spec", "validations")
+        ]
+        path = ("spec", "validations")
+        seen = changed(seen, "ValidatingAdmissionPolicy", policy.name, *path, to=rules)
+    assert diagnose(CHECKS, seen).findings == ()
+
+
 def test_a_fault_of_every_shard_is_told_a_few_times_and_counted():
     seen = with_objects(healthy.installation(), "ServiceAccount", ())
     found = [f for f in diagnose(CHECKS, seen).findings if f.check == "access.shard-accounts"]
