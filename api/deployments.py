@@ -252,7 +252,8 @@ class Deployments:
         folder = {p: d for p, d in rest.items() if p.startswith(("overlay/", "secrets/"))}
         folder |= {f"code/{name}": data for name, data in files.items()}
         kept = tuple(name for name in odd if name.startswith(("overlay/", "secrets/")))
-        checked = AppFolder({"app.yaml": dump(app), **folder}, kept)
+        stands = dump(app) if app != before else rest["app.yaml"]
+        checked = AppFolder({"app.yaml": stands, **folder}, kept)
         return _Work(change, checked, platform, stored.read_at)
 
     async def _tenant_file(

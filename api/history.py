@@ -203,7 +203,7 @@ class History:
             return await self._index.replace(known, keep, ())
         for start in range(0, len(links), _BATCH):
             batch = links[start : start + _BATCH]
-            landed = await self._repo.reading(git_history.landed, batch)
+            landed = await self._repo.landed(batch)
             if not await self._index.replace(known, keep, landed):
                 return False
             known = batch[-1].id

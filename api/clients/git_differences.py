@@ -11,6 +11,8 @@ from typing import Final
 
 import pygit2
 
+from api.clients.git_trees import raw_bytes
+
 #: git's own format of a tree: mode, name, object id.
 _ENTRY: Final = re.compile(rb"([0-7]+) ([^\0]+)\0(.{20})", re.DOTALL)
 _WHOLE_ENTRIES: Final = re.compile(rb"(?>[0-7]+ [^\0]+\0.{20})*+", re.DOTALL)
@@ -34,7 +36,7 @@ def differences(
     repository: pygit2.Repository, old: pygit2.Tree | None, new: pygit2.Tree | None
 ) -> Iterator[Difference]:
     """The names that differ between two folders, in no order."""
-    before, after = _unlike(old.read_raw() if old else b"", new.read_raw() if new else b"")
+    before, after = _unlike(*(raw_bytes(tree) if tree else b"" for tree in (old, new)))
     sides: dict[bytes, list[tuple[bytes, bytes] | None]] = {}
     for side, entries in enumerate((before - after, after - before)):
         for mode, name, object_id in entries:

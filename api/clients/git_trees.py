@@ -6,6 +6,7 @@ not by the size of the repository (`Index` would be O(repository)).
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final, Literal
 
 import pygit2
@@ -280,13 +281,23 @@ def _edited(
     return builder.write() if len(builder) else None
 
 
+def raw_bytes(tree: pygit2.Tree) -> bytes:
+    """A tree as git writes it; large ones are kept a while, for each is asked for three times."""
+    return _kept_bytes(tree) if len(tree) > _LARGE else tree.read_raw()
+
+
+@lru_cache(8)  # libgit2 tells trees apart by their ids
+def _kept_bytes(tree: pygit2.Tree) -> bytes:
+    return tree.read_raw()
+
+
 def _with_folders(tree: pygit2.Tree, items: Mapping[str, _Item | None]) -> bytes | None:
     """A tree's own bytes with other folders in place of some that it has; None for more than that.
 
     Four times as fast as a TreeBuilder for `apps/` with 4,096 shards, which is one edit of every
     deploy. The place of an entry is found by name and old id; a longer name may end alike.
     """
-    raw = tree.read_raw()
+    raw = raw_bytes(tree)
     for name, item in items.items():
         if item is None or item[1] != FileMode.TREE or name not in tree:
             return None

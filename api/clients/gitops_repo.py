@@ -18,7 +18,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar, TypeVarTuple
 import pygit2
 from pygit2.enums import ObjectType, SortMode
 
-from api.clients import git_commits, git_gathering, git_tenants, git_trees
+from api.clients import git_commits, git_gathering, git_history, git_tenants, git_trees
 from api.clients.commit_signing import Signer
 from api.clients.git_commits import Change, Overtaken, create, read_file
 from api.clients.git_history import commit_time, signature
@@ -154,6 +154,10 @@ class GitopsRepo:
     async def is_ancestor(self, older: str, newer: str) -> bool:
         """Whether `older` is `newer` or one of the commits before it."""
         return await self._told(git_tenants.is_ancestor, older, newer)
+
+    async def landed(self, links: Sequence[git_history.Link]) -> list[git_history.Landed]:
+        """What came onto `main` with these tips; thousands at once are for `reading`."""
+        return await self._run(git_history.landed, links)
 
     async def first_parents(self, until: str, since: str | None = None) -> list[CommitInfo]:
         """The branch's own line of commits after `since`, up to `until`, oldest first."""
