@@ -153,7 +153,7 @@ def test_a_template_that_breaks_apps_stops_after_one_shard_and_the_next_release_
     release = NewRelease(product, monkeypatch)
     release.with_templates({"{{ app.entrypoint }}": "missing.py"})
     with ThreadPoolExecutor(1) as threads:
-        rendering = threads.submit(release.rerender, 15)
+        rendering = threads.submit(release.rerender, 45)
         moves = "the first shard moves"
         eventually(moves, lambda: product.git("rev-parse", f"flux/{first}") != tips[first])
         learner, third_app, _ = apps[third]
@@ -161,7 +161,7 @@ def test_a_template_that_breaks_apps_stops_after_one_shard_and_the_next_release_
         learner.ok("PUT", f"/api/apps/{third_app}", json=changed)
         learner.live(third_app)
         assert not rendering.done(), "nobody waits for a rerender"
-        [stopped] = rendering.result(60)
+        [stopped] = rendering.result(90)
     tips[third] = product.git("rev-parse", f"flux/{third}")
     assert (stopped.shard, stopped.state) == (first, "worse")
     assert [worse.ref.app_id for worse in stopped.worse] == [app_id]
