@@ -82,12 +82,12 @@ class Doctor:
         settings = await self._settings()
         signer = await self._signer()
         async with AsyncExitStack() as stack:
-            database, looked, forge = await asyncio.gather(
-                self._database(), self._repository(stack, signer), self._forge()
+            database, looked = await asyncio.gather(
+                self._database(), self._repository(stack, signer)
             )
             repository, wanted = looked
             cluster = await self._cluster(wanted, signer)
-        return Installation(settings, repository, forge, cluster, database)
+        return Installation(settings, repository, self._forge(), cluster, database)
 
     async def _settings(self) -> SettingsSeen:
         values = self.settings
@@ -136,8 +136,13 @@ class Doctor:
         except PlatformError as error:
             return Unseen(error.message)
 
-    async def _forge(self) -> ForgeSeen | Unseen | None:
-        return None
+    def _forge(self) -> ForgeSeen | Unseen | None:
+        """No forge's API is asked: what it enforces is told as not looked at."""
+        if self.settings.git_remote is None:
+            return None
+        return Unseen(
+            "no forge's API is asked: compare its rules with protection/README.md on main"
+        )
 
     async def _repository(
         self, stack: AsyncExitStack, signer: Signer | None
