@@ -4,9 +4,9 @@
    apps (4,096 shards). Limit: 100,000 apps cost at most 1.5 times what 100 do. Beside it, what
    git's own push of an empty commit to the same repository takes.
 2. Deploys per second, durable on a remote (git's own http-backend on loopback), with 1, 16 and 256
-   clients. Peers, on the same machine and remote: the git program (pull, write, add, commit, push,
-   a deploy at a time), which writes the same two branches, without checking or rendering; goal: 30
-   times that at 256 clients. Waiting times in units of one push.
+   clients, beside 1,000 and 10,000 apps. Peers, on the same machine and remote: the git program
+   (pull, write, add, commit, push, a deploy at a time), which writes the same two branches, without
+   checking or rendering; goal: 30 times that at 256 clients. Waiting times in units of one push.
 3. The commit work alone against `git fast-import` of the same edits; goal: half its speed.
 
 `--small` leaves out the 100,000 apps. Exits with 1 when a limit is broken.
@@ -42,6 +42,7 @@ from tests.publishing.stack import Stack, account, running_stack
 from tests.remote.git_server import GitServer
 
 SIZES = (Size(100, 2), Size(10_000, 2), Size(100_000, 3))
+BUSY = (Size(1000, 2), Size(10_000, 2))
 DEPLOYS = 20
 CLIENTS = ((1, 10), (16, 6), (256, 3))  # how many, and how often each
 EDITS = 500
@@ -163,20 +164,22 @@ def served(path: Path, size: Size) -> None:
     os.sync()  # what was written until here shall not be written while something is timed
 
 
-async def throughput(root: Path, server: GitServer) -> None:
-    """Table 2."""
-    size = Size(1000, 2)
-    await asyncio.to_thread(served, root / "busy.git", size)
-    only_main = await asyncio.to_thread(by_hand, root, server, both=False)
-    cli = await asyncio.to_thread(by_hand, root, server, both=True)
-    upstream = await cloned(server, "busy.git", root / "busy-clone.git")
+async def throughput(root: Path, server: GitServer, size: Size) -> None:
+    """Table 2, for one size."""
+    name = f"busy-{size.apps}.git"
+    await asyncio.to_thread(served, root / name, size)
+    only_main = await asyncio.to_thread(by_hand, root, server.url(name), size, both=False)
+    cli = await asyncio.to_thread(by_hand, root, server.url(name), size, both=True)
+    clone = root / f"clone-of-{name}"
+    upstream = await cloned(server, name, clone)
     refs = size.refs()
-    print("\nclients   deploys/s   x git program   p50 (pushes)   p99 (pushes)   pushes")
+    print(f"\n{size.apps:,} apps")
+    print("clients   deploys/s   x git program   p50 (pushes)   p99 (pushes)   pushes")
     print(f"git       {1 / cli:9.2f}   {1.0:13.1f}   (pull, write, add, commit, push)")
     print(
         f"main only {1 / only_main:9.2f}   {cli / only_main:13.1f}   (the same, half of a deploy)"
     )
-    async with opened(root / "busy-clone.git", upstream) as stack:
+    async with opened(clone, upstream) as stack:
         await warmed(stack, refs[:256], size.digits)
         one_push = statistics.median([await deploy(stack, refs[0], time.time()) for _ in range(8)])
         for clients, times in CLIENTS:
@@ -202,16 +205,16 @@ async def repeated(stack: Stack, ref: AppRef, times: int) -> list[float]:
     return [await deploy(stack, ref, time.time()) for _ in range(times)]
 
 
-def by_hand(root: Path, server: GitServer, *, both: bool) -> float:
+def by_hand(root: Path, url: str, size: Size, *, both: bool) -> float:
     """Seconds of a deploy by the git program: of `main`, or of `main` and the shard's branch."""
-    ref = Size(1000, 2).refs()[5]
+    ref = size.refs()[5]
     branches = ["main", shard_branch(shard_of(ref.user_id, 2))] if both else ["main"]
-    clone = root / f"hand-{len(branches)}"
-    subprocess.run(["git", "clone", "-q", server.url("busy.git"), clone], check=True)
-    trees = [clone, root / "hand-shard"][: len(branches)]
+    clone, second = (root / f"hand-{size.apps}-{len(branches)}-{tree}" for tree in (1, 2))
+    subprocess.run(["git", "clone", "-q", url, clone], check=True)
+    trees = [clone, second][: len(branches)]
     for branch, tree in zip(branches[1:], trees[1:], strict=True):
         subprocess.run(["git", "-C", clone, "worktree", "add", "-q", tree, branch], check=True)
-    folders = [trees[0] / app_folder(ref, 2), root / "hand-shard" / ref.user_id / ref.app_id]
+    folders = [trees[0] / app_folder(ref, 2), second / ref.user_id / ref.app_id]
     rendered = ("kustomization.yaml", "generated/deployment.yaml") if both else ()
 
     def git(tree: Path, *command: str) -> None:
@@ -237,13 +240,13 @@ def by_hand(root: Path, server: GitServer, *, both: bool) -> float:
 
 async def commit_work(root: Path) -> None:
     """Table 3."""
-    size = Size(1000, 2)
+    size = BUSY[0]
     edits = [
         (f"{app_folder(ref, 2)}/code/user_code.py", code(n))
         for n, ref in enumerate(size.refs()[:EDITS])
     ]
     for name in ("ours.git", "floor.git"):
-        shutil.copytree(root / "busy.git", root / name)
+        shutil.copytree(root / f"busy-{size.apps}.git", root / name)
     repo = GitopsRepo(root / "ours.git")
     tip = await repo.head("main")
     assert tip  # noqa: S101  (it was just made)
@@ -284,7 +287,8 @@ async def run(*, small: bool) -> int:
     """All tables; the exit status."""
     with tempfile.TemporaryDirectory() as folder, GitServer(Path(folder)).running() as server:
         holds = await scale(Path(folder), server, SIZES[:2] if small else SIZES)
-        await throughput(Path(folder), server)
+        for size in BUSY:
+            await throughput(Path(folder), server, size)
         await commit_work(Path(folder))
     if not holds:
         print(f"The limit of {SCALE_LIMIT} x the cost at 100 apps is broken.")
