@@ -54,7 +54,8 @@ class Report:
 
     commits: int  # of main
     publish_commits: int
-    #: Publish commits of other renderers: their entries were compared, their manifests not.
+    #: Publish commits of other renderers or settings: their entries were compared, their
+    #: manifests not.
     other_renderers: int
     #: Apps of which some publish commit could not be compared: their check could not be finished.
     unchecked: Sequence[AppRef]

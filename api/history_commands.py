@@ -165,8 +165,8 @@ def _show(report: Report, *, as_json: bool) -> None:
         typer.echo(f"{len(rows)} findings in {looked}.")
     if answer.other_renderers:
         typer.echo(
-            f"{answer.other_renderers} publish commits are of other renderers: their entries were"
-            " compared, their manifests were not."
+            f"{answer.other_renderers} publish commits are of other renderers or settings: their"
+            " entries were compared, their manifests were not."
         )
     if answer.unchecked:
         typer.echo(f"The check could not be finished of: {', '.join(answer.unchecked)}.")

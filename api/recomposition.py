@@ -17,7 +17,8 @@ from api.clients.git_trees import Edit, Entry
 from api.clients.gitops_repo import GitopsRepo
 from api.composition import Composer
 from api.domain.commit_message import RERENDER, trailers
-from api.domain.manifests import RENDERER_VERSION, RenderSettings, Templates, intent_digest
+from api.domain.made_with import MadeWith, made_with, today
+from api.domain.manifests import RenderSettings, Templates, intent_digest
 from api.domain.names import AppRef
 from api.domain.publication import entries_of
 from api.domain.quarantine import (
@@ -56,7 +57,7 @@ class Recomposed:
 
     differing: Sequence[str]  # paths that it has otherwise
     runner_image: str | None  # that its manifests name
-    other_renderer: bool  # only the entries were compared, not the manifests
+    other_renderer: bool  # or other settings: the entries were compared, not the manifests
     unchecked: Sequence[AppRef]  # whose check could not be finished: not compared
 
 
@@ -87,13 +88,15 @@ class Recomposition:
         tips = Tips(
             publish.shard, publish.source, publish.parent, publish.last, platform, quarantine
         )
-        image = await self._image(publish)
+        made = await self._made_with(publish)
+        image = made.runner_image if made else None
+        rendering = replace(self._rendering, runner_image=image or self._rendering.runner_image)
         renderer = FolderRenderer(
             self._repo,
             self._intents,
             _SeenLive(self._repo, self._intents, publish).version,
             self._templates,
-            replace(self._rendering, runner_image=image or self._rendering.runner_image),
+            rendering,
         )
         history = self._history.as_of(publish.source)
         composer = Composer(self._repo, self._intents, history, self._check, renderer)
@@ -104,7 +107,9 @@ class Recomposition:
         paths = await self._repo.reading(git_inspection.differences, tree, publish.commit.id)
         unchecked = [o.ref for o in outcomes if o.hold and o.hold.unknown]
         folders = tuple(f"{_folder(ref)}/" for ref in unchecked)
-        other = told.get("Renderer-Version") != [str(RENDERER_VERSION)]
+        ours = today(replace(rendering, ceilings=platform.ceilings))
+        renderers = told.get("Renderer-Version")
+        other = renderers != [str(ours.renderer)] or (made is not None and made != ours)
         differing = [
             path
             for path in paths
@@ -142,13 +147,13 @@ class Recomposition:
             edits |= outcome.edits or {}
         return edits
 
-    async def _image(self, publish: Publish) -> str | None:
-        """The runner image that the manifests of the commit name."""
+    async def _made_with(self, publish: Publish) -> MadeWith | None:
+        """What the manifests of the commit say that they were made with."""
         for path in publish.commit.paths:
             if path.count("/") == 2 and path.endswith("/kustomization.yaml"):  # noqa: PLR2004
                 text = await self._repo.read(publish.commit.id, path)
-                if text and (image := _annotations(text).get("fastapi-platform/runner-image")):
-                    return str(image)
+                if made := made_with(text or b""):
+                    return made
         return None
 
 
@@ -184,14 +189,6 @@ def _folder(ref: AppRef) -> str:
 
 def _id(entry: Entry | None) -> str | None:
     return entry.id if entry else None
-
-
-def _annotations(text: bytes) -> Mapping[str, object]:
-    try:
-        annotations = yaml.safe_load(text)["metadata"]["annotations"]
-    except (yaml.YAMLError, LookupError, TypeError):
-        return {}
-    return annotations if isinstance(annotations, dict) else {}
 
 
 def _kept_config_map(text: bytes) -> str:

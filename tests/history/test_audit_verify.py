@@ -27,8 +27,8 @@ BRANCH = f"flux/{shard_of('ubob', 2)}"
 def verify(stack):
     """Look at everything again; `known` says what is known beside the image."""
 
-    async def look(since=None, image: str = IMAGE, **known) -> Report:
-        rendering = RenderSettings(runner_image=image)
+    async def look(since=None, image: str = IMAGE, settings=None, **known) -> Report:
+        rendering = RenderSettings(runner_image=image, **(settings or {}))
         templates = Templates.load()
         again = Recomposition(
             stack.repo, stack.intents, stack.history, stack.check, templates, rendering
@@ -245,6 +245,21 @@ async def test_manifests_of_another_renderer_are_not_compared_but_entries_are(
     edits[f"{path}/code/user_code.py"] = b"# other\n"
     people.move(people.commit([info.parent], edits, older, author=COMMITTER, base=tip), BRANCH)
     assert [rule for *_, rule in told(await verify())] == ["composition"]
+
+
+async def test_manifests_of_before_a_change_of_settings_are_not_compared_but_entries_are(
+    stack, people, verify
+):
+    app = await stack.deploy(BOB)
+    changed = {"blocked_cidrs": ("203.0.113.0/24",), "entry_points": ("other",)}
+    report = await verify(settings=changed)
+    assert (told(report), report.other_renderers) == ([], 1)
+    tip = people.head(BRANCH)
+    info = await stack.repo.info(tip)
+    edits = {f"ubob/{app.ref.app_id}/code/user_code.py": b"# other\n"}
+    forged = people.commit([info.parent], edits, info.message, author=COMMITTER, base=tip)
+    people.move(forged, BRANCH)
+    assert [rule for *_, rule in told(await verify(settings=changed))] == ["composition"]
 
 
 async def test_runner_images_of_before_must_be_named(stack, verify):
