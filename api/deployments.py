@@ -235,9 +235,11 @@ class Deployments:
             }
         )
         edits: dict[str, Edit] = {}
-        if app != before:  # a file that says the same keeps the words of whoever wrote it
-            edits[f"{path}/app.yaml"] = dump(app)
         odd = stored.folder.odd
+        settings = stored.folder.files.get("app.yaml")
+        if app != before or settings is None:
+            edits[f"{path}/app.yaml"] = settings = dump(app)
+        # else: a file that says the same keeps the words of whoever wrote it
         if files != stored.files or any(name.startswith("code/") for name in odd):
             edits[f"{path}/code"] = _folders(files)
         tenant, expect = await self._tenant_file(account, stored.read_at, platform)
@@ -252,8 +254,7 @@ class Deployments:
         folder = {p: d for p, d in rest.items() if p.startswith(("overlay/", "secrets/"))}
         folder |= {f"code/{name}": data for name, data in files.items()}
         kept = tuple(name for name in odd if name.startswith(("overlay/", "secrets/")))
-        stands = dump(app) if app != before else rest["app.yaml"]
-        checked = AppFolder({"app.yaml": stands, **folder}, kept)
+        checked = AppFolder({"app.yaml": settings, **folder}, kept)
         return _Work(change, checked, platform, stored.read_at)
 
     async def _tenant_file(

@@ -191,6 +191,8 @@ class History:
                 progress(min(start + _BATCH, len(links)), len(links))
             if links:
                 await self._index.swap()
+                # What came meanwhile was indexed by others, in the index that this one replaces.
+                await self._follow(await self._repo.head(MAIN) or links[-1].id)
             return count
 
     async def _extend(self, known: str | None, tip: str) -> bool:

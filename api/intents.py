@@ -145,7 +145,8 @@ class Intents:
         if folder is None or ends is None:
             return None
         first, newest = ends
-        file = _parsed(folder.files["app.yaml"]) if "app.yaml" in folder.files else None
+        # Also of a file that is no plain one, so that a deploy does not forget the settings.
+        file = await self.file(entries_of({n: e.id for n, e in folder.children.items()}))
         return StoredApp(ref, folder, file, newest.commit, first.at, newest.at, commit)
 
     async def entries(self, commit: str, platform: PlatformFile, ref: AppRef) -> Entries:

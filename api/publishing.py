@@ -137,11 +137,10 @@ class Publisher:
         self._note_holds(shard, outcomes)
         self._looked_at[shard] = tip
         changed = await self._braked(tips, outcomes)
-        if shard not in self._waiting:
-            self._since.pop(shard, None)
         edits = quarantine_edits(kept, outcomes)
         # What an operator accepted is noted also where it changes nothing: the next deploy goes on.
         if not changed and not edits and not rewound and not newer:
+            self._in_step([shard])
             return None
         for outcome in changed:
             edits |= outcome.edits or {}
@@ -217,6 +216,7 @@ class Publisher:
     async def published(self, shards: Collection[str]) -> None:
         """These branches moved: whoever applies them is told, once for each commit."""
         tips = {shard: await self._repo.head(shard_branch(shard)) for shard in shards}
+        self._in_step(shards)
         untold = [shard for shard, tip in tips.items() if self._told.get(shard) != tip]
         self._told |= tips
         if untold:
@@ -226,6 +226,12 @@ class Publisher:
         """These branches could not be moved; kept until a look succeeds."""
         for shard in shards:
             self._wait(shard, reason)
+
+    def _in_step(self, shards: Collection[str]) -> None:
+        """The clock of those that nothing stands in the way of is stopped."""
+        for shard in shards:
+            if shard not in self._waiting:
+                self._since.pop(shard, None)
 
     def _wait(self, shard: str, reason: str) -> None:
         if self._waiting.get(shard) != reason:

@@ -13,7 +13,7 @@ from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
 from api.clients.store import Account
 from api.deployments import Deployments, tenant_file
 from api.domain.commit_message import intent_message, person
-from api.domain.intent_check import AppFolder, is_entry
+from api.domain.intent_check import AppFolder
 from api.domain.names import AppRef
 from api.domain.repo_layout import (
     ENTRIES,
@@ -152,14 +152,12 @@ class Rollbacks:
         then = await self._repo.open_folder(commit, path)
         if then is None:
             return None
-        odd = tuple(name for name in then.odd if is_entry(name))
         try:
             app = parse_app(then.files.get("app.yaml", b""))
         except InvalidFile as error:
             refused = SourceRefused(f"app.yaml: {error.message}")
             raise _no_longer_passes(refused, commit) from error
-        kept = {name: data for name, data in then.files.items() if is_entry(name)}
-        return _Past(commit, then.children, kept, odd, app)
+        return _Past(commit, then.children, then.files, tuple(then.odd), app)
 
     async def _last_version(self, ref: AppRef, platform: PlatformFile) -> _Past:
         commits = await self._history.newest(ref, _MAX_BACK)

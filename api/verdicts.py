@@ -11,7 +11,7 @@ from typing import Final
 from api.checking import IntentCheck
 from api.clients.git_trees import Edit, Entry, Same
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.intent_check import AppFolder, is_entry, problem
+from api.domain.intent_check import AppFolder, problem
 from api.domain.manifests import (
     RenderError,
 )
@@ -155,14 +155,7 @@ class Verdicts:
             return known
         path = app_folder(ref, len(tips.shard))
         opened = await self._repo.open_folder(commit, path)
-        folder = (
-            AppFolder(
-                {name: data for name, data in opened.files.items() if is_entry(name)},
-                tuple(name for name in opened.odd if is_entry(name)),
-            )
-            if opened
-            else AppFolder({})
-        )
+        folder = AppFolder(opened.files, tuple(opened.odd)) if opened else AppFolder({})
         return await self._check.verdict(ref, entries, folder, tips.platform)
 
     async def _older(self, tips: Tips, app: Sides, record: Record | None) -> Sequence[Checked]:

@@ -12,6 +12,7 @@ from typing import Final, Literal
 import pygit2
 from pygit2.enums import FileMode, ObjectType
 
+from api.domain.repo_layout import ENTRIES
 from api.errors import RepositoryUnavailable
 
 Kind = Literal["file", "folder", "other"]
@@ -36,12 +37,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class OpenedFolder:
-    """All that stands below a folder of a commit, read in one go."""
+    """An app's folder at a commit, read in one go."""
 
     id: str
-    children: Mapping[str, Entry]
-    files: Mapping[str, bytes]  # regular ones, by path below the folder
-    odd: Sequence[str]  # paths that nobody reads: links, submodules, executables, past a limit
+    children: Mapping[str, Entry]  # all names in it
+    files: Mapping[str, bytes]  # regular ones of its entries, by path below the folder
+    odd: Sequence[str]  # of them, what nobody reads: links, submodules, executables, past a limit
 
     def below(self, name: str) -> dict[str, bytes]:
         """The files of a folder in it, by path relative to that."""
@@ -213,12 +214,28 @@ def tree_files(repository: pygit2.Repository, tree_id: str) -> dict[str, bytes]:
 
 
 def open_folder(repository: pygit2.Repository, commit: str, path: str) -> OpenedFolder | None:
-    """A folder with all that is below it; None when there is no such folder."""
+    """An app's folder with its entries; None when there is no such folder.
+
+    Each entry has room of its own, and what else stands there is not read: it hides nothing.
+    """
     tree = find(root(repository, commit), path)
     if not isinstance(tree, pygit2.Tree):
         return None
-    regular, odd = _sorted_out(repository, tree)
-    return OpenedFolder(str(tree.id), below(tree, 1), _contents(repository, regular), odd)
+    regular: dict[str, pygit2.Oid] = {}
+    odd: list[str] = []
+    for name in ENTRIES:
+        if name not in tree:
+            continue
+        entry = tree[name]
+        if isinstance(entry, pygit2.Tree):
+            files, others = _sorted_out(repository, entry)
+            regular |= {f"{name}/{path}": object_id for path, object_id in files.items()}
+            odd += [f"{name}/{path}" for path in others]
+        elif _kind(entry) == "file" and repository.odb.read_header(entry.id)[1] <= MAX_FILE_BYTES:
+            regular[name] = entry.id
+        else:
+            odd.append(name)
+    return OpenedFolder(str(tree.id), below(tree, 1), _contents(repository, regular), sorted(odd))
 
 
 def store_below(

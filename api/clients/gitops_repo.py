@@ -44,6 +44,7 @@ pygit2.settings.cache_max_size(64 * 1024 * 1024)
 # As git itself does: a damaged object is found by its checksum, and by `git fsck` for certain.
 pygit2.settings.enable_strict_hash_verification(False)
 _MANY_SMALL: Final = 10_000
+_SMALL_BYTES: Final = 4096
 #: Packing removes folders of loose objects that became empty, also in the moment in which libgit2
 #: puts an object there; writing the same objects again makes the folder anew.
 _TRIES: Final = 4
@@ -144,7 +145,7 @@ class GitopsRepo:
         return await self._run(git_trees.tree_files, tree_id)
 
     async def open_folder(self, commit: str, path: str) -> OpenedFolder | None:
-        """A folder with all that is below it; None when there is no such folder."""
+        """An app's folder with its entries; None when there is no such folder."""
         return await self._run(git_trees.open_folder, commit, path)
 
     async def info(self, commit: str) -> CommitInfo | None:
@@ -233,7 +234,7 @@ class GitopsRepo:
         if known is not None:
             return known
         found = await self._run(function, *args)
-        if found:
+        if found and not (isinstance(found, bytes) and len(found) > _SMALL_BYTES):
             self._known[function, *args] = found
             _trim(self._known)
         return found

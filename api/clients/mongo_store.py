@@ -26,6 +26,7 @@ from api.clients.store import (
     UsernameTaken,
     from_text,
     to_text,
+    unused_version,
 )
 from api.domain.credentials import email_key, username_key
 from api.domain.names import AppRef
@@ -136,7 +137,8 @@ class MongoStore(Store):
         if await self.account(new):  # in a race the index decides
             raise taken
         try:
-            return await self._change(user_id, {"$set": {"user_id": new}})
+            change = {"user_id": new, "token_version": unused_version()}
+            return await self._change(user_id, {"$set": change})
         except Duplicate:
             raise taken from None
 

@@ -21,6 +21,7 @@ from api.clients.store import (
     UsernameTaken,
     from_text,
     to_text,
+    unused_version,
 )
 from api.domain.credentials import email_key, username_key
 from api.domain.names import AppRef
@@ -144,7 +145,10 @@ class SqliteStore(Store):
 
     async def set_user_id(self, user_id: str, new: str) -> Account | None:
         try:
-            return await self._change("user_id = ? WHERE user_id = ?", (new, user_id))
+            return await self._change(
+                "user_id = ?, token_version = ? WHERE user_id = ?",
+                (new, unused_version(), user_id),
+            )
         except sqlite3.IntegrityError:
             raise UserIdTaken(f"Another account has the user id {new}.") from None
 

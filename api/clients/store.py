@@ -4,6 +4,7 @@ Small on purpose: every method is one atomic step, so that any database can offe
 belongs to a tenant is asked for with the tenant's id.
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -139,7 +140,10 @@ class Store(Protocol):
         """Make somebody administrator, or end it."""
 
     async def set_user_id(self, user_id: str, new: str) -> Account | None:
-        """Give the account another id; its tokens end. Raises UserIdTaken."""
+        """Give the account another id; its tokens end, and those of whoever had that id before.
+
+        Raises UserIdTaken.
+        """
 
     async def add_invitation(self, invitation: Invitation) -> None:
         """Keep a new invitation; one that was used already stays so."""
@@ -178,6 +182,11 @@ class Store(Protocol):
 def to_text(at: datetime) -> str:
     """A time as it is stored: UTC, fixed width, so that the order of texts is that of times."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def unused_version() -> int:
+    """A token version that no account has had: seconds since 1970, for log-ins end one by one."""
+    return int(time.time())
 
 
 def from_text(text: str) -> datetime:

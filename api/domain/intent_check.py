@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.domain.names import AppRef
-from api.domain.repo_layout import ENTRIES, AppFile, InvalidFile, is_plain_path, parse_app
+from api.domain.repo_layout import AppFile, InvalidFile, is_plain_path, parse_app
 from api.domain.source_check import Diagnostic
 
 #: Raise it when a rule here changes: checks are cached under it.
@@ -75,11 +75,6 @@ def check_structure(folder: AppFolder) -> list[Diagnostic]:
         for name in sorted(folder.below("secrets"))
     ]  # fmt: skip
     return found
-
-
-def is_entry(path: str) -> bool:
-    """Whether a path below an app's folder belongs to what is published from it."""
-    return path.partition("/")[0] in ENTRIES
 
 
 def problem(path: str, code: str, message: str, hint: str) -> Diagnostic:

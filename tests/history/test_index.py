@@ -119,6 +119,27 @@ async def live_through(steps: list[tuple], template: Path, place: Path) -> None:
     await repo.close()
 
 
+async def test_what_is_committed_while_the_index_is_made_anew_is_in_it(template_repo, tmp_path):
+    shutil.copytree(template_repo, tmp_path / "repo.git")
+    repository, repo = Repository(tmp_path / "repo.git"), GitopsRepo(tmp_path / "repo.git")
+    file = tmp_path / "index.sqlite3"
+    async with SqliteDatabase.open(file, commit_index.SCHEMA) as database:
+        server = History(repo, CommitIndex(database))
+
+        class Overtaken(CommitIndex):
+            async def swap(self) -> None:
+                repository.push({"note.txt": b"meanwhile"})
+                await server.follow(repository.head())
+                await super().swap()
+
+        repository.push({"note.txt": b"before"})
+        await server.follow(repository.head())
+        await History(repo, Overtaken(database)).rebuild()
+        assert await server.head() == repository.head()
+        await compare(repository, server, file)
+    await repo.close()
+
+
 async def compare(repository: Repository, history: History, file: Path) -> None:
     told = walk(repository, repository.head())
     held = dump(file)

@@ -10,6 +10,7 @@ import pytest
 
 from api import publishing
 from api.clients import commit_index, sqlite_store
+from api.clients.git_tenants import ShardTip
 from api.clients.git_trees import Edit, Entry
 from api.clients.git_upstream import LocalUpstream, Move, Result
 from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
@@ -64,11 +65,11 @@ class SteppedRepo(GitopsRepo):
         await self._steps.at("main read")
         return await super().build(tip, changes)
 
-    async def head(self, branch: str) -> str | None:
+    async def shard_tip(self, shard: str, main: str) -> ShardTip | None:
         task = asyncio.current_task()
-        if branch != "main" and task and task.get_name() == "writer":
+        if task and task.get_name() == "writer":
             await self._steps.at("index read")
-        return await super().head(branch)
+        return await super().shard_tip(shard, main)
 
     async def compose(self, tip: str, edits: Mapping[str, Edit], message: str) -> str:
         commit = await super().compose(tip, edits, message)

@@ -87,7 +87,7 @@ def test_git_is_what_a_simple_model_says(
     assert not lost, f"these never happened: {lost}"
 
 
-async def _never(*_: object, **__: object) -> None:
+def _never(*_: object, **__: object) -> None:
     """No obstacle, ever."""
 
 

@@ -82,6 +82,36 @@ async def test_a_deploy_takes_links_out_of_the_code(stack, tmp_path):
     assert stack.hold(app.ref) is None
 
 
+async def test_settings_in_an_executable_file_stay_known_and_a_deploy_puts_it_right(
+    stack, tmp_path
+):
+    app = await stack.deploy(BOB, "Tea shop")
+    await push(stack, tmp_path, lambda clone: (clone / folder(app.ref) / "app.yaml").chmod(0o755))
+    assert (await stack.intents.app(app.ref)).name == "Tea shop"
+    await stack.deployments.update(BOB, app.ref, AppDraft(code=HELLO + "# 2\n"), None, "r")
+    stored = await stack.intents.app(app.ref)
+    assert (stored.name, stored.folder.odd) == ("Tea shop", [])
+
+
+async def test_what_lies_beside_an_apps_entries_hides_none_of_its_code(stack, tmp_path):
+    app = await stack.deploy(BOB)
+
+    def litter(clone: Path) -> None:
+        for name in ("aaa", "data"):
+            (clone / folder(app.ref) / name).mkdir()
+            for number in range(5):
+                file = clone / folder(app.ref) / name / f"{number}.csv"
+                file.write_bytes(b"%d" % number * 1_000_000)
+        (clone / folder(app.ref) / "code" / "more.py").write_text("x = 1\n")
+
+    await push(stack, tmp_path, litter)
+    await stack.look()
+    assert stack.hold(app.ref) is None
+    assert set((await stack.intents.app(app.ref)).files) == {"user_code.py", "more.py"}
+    await stack.deployments.update(BOB, app.ref, AppDraft(name="Renamed"), None, "r")
+    assert "code/more.py" in await stack.published(app.ref)
+
+
 async def test_a_deploy_does_not_hide_an_executable_overlay(stack, tmp_path):
     app = await stack.deploy(BOB)
 
