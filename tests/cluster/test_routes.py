@@ -64,8 +64,9 @@ def apps(platform: Installed) -> Apps:
 
 @pytest.mark.parametrize("trick", ["/a%2fb", "/a%2Fb", "/..%2f{other}/", "/a%5Cb", "/a%00b"])
 def test_encoded_separators_reach_no_app(apps: Apps, trick: str) -> None:
-    assert apps.ask(apps.one + trick.format(other=apps.other_id)) == (400, None)
-    assert apps.ask(apps.one.replace("/app/", "%2fapp%2f") + "/") == (400, None)
+    nowhere = ((400, None), (404, None))
+    assert apps.ask(apps.one + trick.format(other=apps.other_id)) in nowhere
+    assert apps.ask(apps.one.replace("/app/", "%2fapp%2f") + "/") in nowhere
 
 
 @pytest.mark.parametrize("dots", ["..", "%2e%2e", "%2E%2e", ".%2e"])

@@ -153,7 +153,8 @@ _pod_own = _pod_annotation("prometheus.io/scrape")
 #: overlays refuses the same.
 POWERS: Final = {
     "no_apparmor": ("container.apparmor.security.beta.kubernetes.io/app", "unconfined"),
-    "no_seccomp": ("seccomp.security.alpha.kubernetes.io/pod", "unconfined"),
+    # Kubernetes itself refuses one that is not what the pod's own field says.
+    "seccomp": ("seccomp.security.alpha.kubernetes.io/pod", "runtime/default"),
     "never_evicted": ("cluster-autoscaler.kubernetes.io/safe-to-evict", "false"),
     "never_disrupted": ("karpenter.sh/do-not-disrupt", "true"),
     "sidecar_of_istio": ("sidecar.istio.io/inject", "true"),
