@@ -172,9 +172,12 @@ def credential(seen: RepositorySeen) -> Iterator[Problem]:
 )
 def clusters_protected(seen: RepositorySeen) -> Iterator[Problem]:
     """A stolen credential of the platform does not open the cluster."""
-    for trial in seen.trials:
-        if (trial.who, trial.branch) == ("platform", CLUSTERS_BRANCH):
-            yield from _must_be_refused(trial.answer, trial.branch, "the platform", trial.words)
+    asked = ("platform", CLUSTERS_BRANCH)
+    trials = [trial for trial in seen.trials if (trial.who, trial.branch) == asked]
+    if not trials:
+        raise NotSeen("a trial push needs an https repository with its branches")
+    for trial in trials:
+        yield from _must_be_refused(trial.answer, trial.branch, "the platform", trial.words)
 
 
 @_shared.check(

@@ -80,7 +80,7 @@ def test_budgets_services_and_policies_select_pods_that_exist(name: str):
             "PodDisruptionBudget": lambda spec: spec["selector"]["matchLabels"],
             "NetworkPolicy": lambda spec: spec["podSelector"].get("matchLabels", {}),
         }.get(kind)
-        if selector:
+        if selector and each["metadata"]["name"] != "acme-solver":  # cert-manager makes its pod
             wanted = selector(each["spec"])
             assert [pod for pod in labels if wanted.items() <= pod.items()]
 
