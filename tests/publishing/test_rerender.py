@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api import publishing, recomposition, rerender
+from api import publishing, rerender
 from api.audit import Audit, Known
 from api.clients.git_upstream import LocalUpstream
 from api.domain import made_with, manifests
@@ -46,7 +46,7 @@ class Release:
     ) -> None:
         self.renderer, self.image = renderer or self.renderer, image or self.image
         self.settings = replace(self.settings, runner_image=self.image, **settings)
-        for module in (manifests, made_with, publishing, recomposition):
+        for module in (manifests, made_with, publishing):
             self.monkeypatch.setattr(module, "RENDERER_VERSION", self.renderer)
         maker = self.stack.publisher._composer._verdicts._renderer
         maker._settings = self.settings
