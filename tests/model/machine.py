@@ -156,8 +156,13 @@ class Machine(Running):
         for at in racing:
             self._run(self._replica(at).go_on(None))
 
-    @rule(at=places, release=st.sampled_from([1, 1, 1, 2]))
-    def crashes(self, at, release):
+    @rule(at=places, which=choice, how_far=st.integers(0, 3), release=st.sampled_from([1, 1, 1, 2]))
+    @precondition(lambda self: self._apps())
+    def crashes(self, at, which, how_far, release):
+        """In the middle of what stands there, or of publishing a person's push."""
+        if self._replica(at).steps.standing is None:
+            self._edit(self._app(which), "new code")
+            self._begin(at, self._replica(at).stack.look(), how_far)
         standing = self._replica(at).steps.standing
         self.seen[f"crashes when {standing}" if standing else "restarts"] += 1
         self.seen["crashes"] += standing is not None
