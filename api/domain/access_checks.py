@@ -7,7 +7,7 @@ from typing import Any, Final
 from api.domain.diagnosis import Check, Part, Problem
 from api.domain.flux_objects import NAMESPACE
 from api.domain.installation import ClusterSeen, Manifest
-from api.domain.manifest_difference import differences, objects, pairs, shown
+from api.domain.manifest_difference import APPLY, differences, objects, pairs, shown
 
 _part: Final = Part[ClusterSeen](lambda seen: seen.cluster)
 PLATFORM: Final = "fastapi-platform"
@@ -15,10 +15,6 @@ BACKEND: Final = "backend"
 _SHARD_ROLE: Final = "fastapi-platform-shard"
 _SHARDS: Final = f"system:serviceaccounts:{NAMESPACE}"
 _LABEL: Final = "pod-security.kubernetes.io/enforce"
-_APPLY: Final = (
-    "kubectl apply --server-side --force-conflicts -R -f clusters/<name> "
-    "(of a checkout of flux/clusters)"
-)
 _APPLY_OWN: Final = "kubectl apply --server-side -f deploy/base/access.yaml"
 _READ: Final = ("get", "list", "watch")
 #: What the backend uses: (namespace or * for all, API group, resource) → verbs.
@@ -92,7 +88,7 @@ def shard_accounts(seen: ClusterSeen) -> Iterator[Problem]:
     """As many as shards, without a token that is mounted."""
     for should, stands in pairs(seen, "ServiceAccount"):
         if stands is None:
-            yield Problem(f"{should.title} is missing.", _APPLY)
+            yield Problem(f"{should.title} is missing.", APPLY)
 
 
 @_part.check(
@@ -104,12 +100,12 @@ def shard_role(seen: ClusterSeen) -> Iterator[Problem]:
     """Rules as the template has them."""
     for should, stands in pairs(seen, "ClusterRole"):
         if stands is None:
-            yield Problem(f"{should.title} is missing.", _APPLY)
+            yield Problem(f"{should.title} is missing.", APPLY)
         elif should.at("rules") != stands.at("rules"):
-            yield Problem(f"{should.title} has other rules than the template's.", _APPLY)
+            yield Problem(f"{should.title} has other rules than the template's.", APPLY)
     for should, stands in pairs(seen, "ClusterRoleBinding"):
         if stands is None:
-            yield Problem(f"{should.title} is missing.", _APPLY)
+            yield Problem(f"{should.title} is missing.", APPLY)
 
 
 @_part.check(
@@ -149,7 +145,7 @@ def backend_enough(seen: ClusterSeen) -> Iterator[Problem]:
                 where = "every namespace" if namespace == "*" else namespace
                 yield Problem(
                     f"The account {BACKEND} may not {verb} {resource} in {where}.",
-                    _APPLY if namespace == NAMESPACE else _APPLY_OWN,
+                    APPLY if namespace == NAMESPACE else _APPLY_OWN,
                 )
 
 
@@ -227,12 +223,12 @@ def bindings(seen: ClusterSeen) -> Iterator[Problem]:
 def _as_rendered(seen: ClusterSeen, kind: str) -> Iterator[Problem]:
     for should, stands in pairs(seen, kind):
         if stands is None:
-            yield Problem(f"{should.title} is missing.", _APPLY)
+            yield Problem(f"{should.title} is missing.", APPLY)
             continue
         found = next(differences(should.at("spec"), stands.at("spec")), None)
         if found:
             path, right, is_ = found
-            yield Problem(f"{should.title}: {path} is {shown(is_)}, not {shown(right)}.", _APPLY)
+            yield Problem(f"{should.title}: {path} is {shown(is_)}, not {shown(right)}.", APPLY)
 
 
 @_part.check(
@@ -244,7 +240,7 @@ def settings(seen: ClusterSeen) -> Iterator[Problem]:
     """All but the images."""
     for should, stands in pairs(seen, "ConfigMap"):
         if stands is None:
-            yield Problem(f"{should.title} is missing: every object of a tenant is denied.", _APPLY)
+            yield Problem(f"{should.title} is missing: every object of a tenant is denied.", APPLY)
             continue
         data = {k: v for k, v in should.at("data").items() if k != "images"}
         for path, right, found in differences(data, stands.at("data")):

@@ -7,7 +7,7 @@ from typing import Final
 from api.domain.diagnosis import Check, NotSeen, Part, Problem
 from api.domain.flux_objects import NAMESPACE, RECEIVER
 from api.domain.installation import ClusterSeen, Manifest
-from api.domain.manifest_difference import differences, objects, pairs, shown
+from api.domain.manifest_difference import APPLY, differences, objects, pairs, shown
 
 _part: Final = Part[ClusterSeen](lambda seen: seen.cluster)
 #: ValidatingAdmissionPolicy is served as v1 from here on.
@@ -23,10 +23,6 @@ DEFINITIONS: Final = {
 CONTROLLERS: Final = ("source-controller", "kustomize-controller", "notification-controller")
 _INSTALL: Final = (
     "flux install --components=source-controller,kustomize-controller,notification-controller"
-)
-_APPLY: Final = (
-    "kubectl apply --server-side --force-conflicts -R -f clusters/<name> "
-    "(of a checkout of flux/clusters)"
 )
 _WHY_FIELDS: Final = {
     "wait": "with true, one app that crashes holds up its shard",
@@ -153,11 +149,11 @@ def sources(seen: ClusterSeen) -> Iterator[Problem]:
     """All but signatures, which are a check of their own."""
     for should, stands in pairs(seen, "GitRepository"):
         if stands is None:
-            yield Problem(f"{should.title} is missing.", _APPLY)
+            yield Problem(f"{should.title} is missing.", APPLY)
             continue
         spec = {key: value for key, value in should.at("spec").items() if key != "verify"}
         for path, right, found in differences(spec, stands.at("spec")):
-            yield Problem(f"{should.title}: {path} is {shown(found)}, not {shown(right)}.", _APPLY)
+            yield Problem(f"{should.title}: {path} is {shown(found)}, not {shown(right)}.", APPLY)
 
 
 @_part.check(
@@ -170,7 +166,7 @@ def verify(seen: ClusterSeen) -> Iterator[Problem]:
     for should, stands in pairs(seen, "GitRepository"):
         said = should.at("spec", "verify")
         if said and stands and next(differences(said, stands.at("spec", "verify")), None):
-            yield Problem(f"{should.title} does not verify signatures (spec.verify).", _APPLY)
+            yield Problem(f"{should.title} does not verify signatures (spec.verify).", APPLY)
 
 
 @_part.check(
@@ -182,7 +178,7 @@ def publish_key(seen: ClusterSeen) -> Iterator[Problem]:
     """The key of GIT_SIGNING_KEY_FILE."""
     if seen.public_key is None:
         return
-    mend = f"python -m api init-repo --cluster NAME with the key in use; then {_APPLY}"
+    mend = f"python -m api init-repo --cluster NAME with the key in use; then {APPLY}"
     there = {m.name: m for m in objects(seen, "Secret")}
     if "publish-keys" not in there:
         yield Problem(f"Secret publish-keys in {NAMESPACE} is missing.", mend)
@@ -199,18 +195,18 @@ def kustomizations(seen: ClusterSeen) -> Iterator[Problem]:
     """Field by field."""
     for should, stands in pairs(seen, "Kustomization"):
         if stands is None:
-            yield Problem(f"{should.title} is missing.", _APPLY)
+            yield Problem(f"{should.title} is missing.", APPLY)
             continue
         for path, right, found in differences(should.at("spec"), stands.at("spec")):
             why = _WHY_FIELDS.get(path, "")
             yield Problem(
                 f"{should.title}: {path} is {shown(found)}, not {shown(right)}"
                 f"{': ' if why else ''}{why}.",
-                _APPLY,
+                APPLY,
             )
         for field in ("targetNamespace", "postBuild", "patches"):
             if stands.at("spec", field):
-                yield Problem(f"{should.title} has {field}, which changes what is applied.", _APPLY)
+                yield Problem(f"{should.title} has {field}, which changes what is applied.", APPLY)
 
 
 @_part.check(
@@ -244,10 +240,10 @@ def receiver(seen: ClusterSeen) -> Iterator[Problem]:
     """By the path that Flux makes from the token, so that no Secret has to be read."""
     for should, stands in pairs(seen, "Receiver"):
         if stands is None:
-            yield Problem(f"{should.title} is missing.", _APPLY)
+            yield Problem(f"{should.title} is missing.", APPLY)
             continue
         for path, right, found in differences(should.at("spec"), stands.at("spec")):
-            yield Problem(f"{should.title}: {path} is {shown(found)}, not {shown(right)}.", _APPLY)
+            yield Problem(f"{should.title}: {path} is {shown(found)}, not {shown(right)}.", APPLY)
         said = {name: (status, words) for name, status, words in stands.conditions()}
         status, words = said.get("Ready", ("", "Flux has not looked at it yet"))
         if status != "True":

@@ -7,6 +7,12 @@ from typing import Any, Final
 from api.domain.diagnosis import require
 from api.domain.installation import ClusterSeen, Manifest
 
+#: How an operator puts objects of the template right.
+APPLY: Final = (
+    "kubectl apply --server-side --force-conflicts -R -f clusters/<name> "
+    "(of a checkout of flux/clusters)"
+)
+
 
 def objects(seen: ClusterSeen, kind: str) -> tuple[Manifest, ...]:
     """The cluster's objects of a kind; raises NotSeen."""
