@@ -249,8 +249,8 @@ def receiver(seen: ClusterSeen) -> Iterator[Problem]:
         if status != "True":
             yield Problem(
                 f"{should.title} is not ready: {shown(words)}",
-                f"kubectl -n {NAMESPACE} create secret generic receiver-token --from-literal="
-                'token="$(openssl rand -hex 32)"',
+                f"kubectl -n {NAMESPACE} create secret generic receiver-token "
+                "--from-file=token=FILE, with the file of FLUX_RECEIVER_TOKEN_FILE",
             )
         elif seen.receiver_path not in (None, stands.at("status", "webhookPath")):
             yield Problem(
