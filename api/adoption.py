@@ -13,6 +13,7 @@ from api.domain.names import is_id
 from api.domain.repo_layout import TenantFile
 from api.errors import Conflict, InvalidRequest, NotFound
 from api.intents import Intents
+from api.leases import Leases
 from api.tenants import Tenants
 
 _log = logging.getLogger(__name__)
@@ -33,8 +34,9 @@ class Orphan:
 class Adoption:
     """An account gets the user id of a tenant, and with it the apps."""
 
-    def __init__(self, store: Store, intents: Intents, tenants: Tenants) -> None:
+    def __init__(self, store: Store, intents: Intents, tenants: Tenants, leases: Leases) -> None:
         self._store = store
+        self._leases = leases
         self._intents = intents
         self._tenants = tenants
 
@@ -64,9 +66,14 @@ class Adoption:
     async def adopt(self, user_id: str, username: str, *, by: str) -> Account:
         """Give the tenant to the account; done already, nothing happens.
 
-        Raises NotFound, InvalidRequest (tenant.yaml is wrong), UserIdTaken (the tenant has an
-        account), Conflict (the account has apps of its own).
+        One at a time: what is looked at here is what is changed. Raises NotFound, InvalidRequest
+        (tenant.yaml is wrong), UserIdTaken (the tenant has an account), Conflict (the account has
+        apps of its own), HeldElsewhere.
         """
+        async with self._leases.held("adoption"):
+            return await self._adopt(user_id, username, by)
+
+    async def _adopt(self, user_id: str, username: str, by: str) -> Account:
         account = await self._store.account_named(username)
         if account is None:
             raise NotFound(f"There is no account named {username!r}.", hint="`admin users`.")

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from api.adoption import Adoption, Orphan
 from api.dependencies import Records
+from api.leases import Leases
 from api.opening import open_records
 from api.settings import Settings
 from api.terminal import Json, load_settings, run, show, show_one
@@ -80,7 +81,8 @@ async def _adopt(settings: Settings, user_id: str, username: str) -> Adopted:
 
 
 def _adoption(records: Records) -> Adoption:
-    return Adoption(records.store, records.intents, records.tenants)
+    leases = Leases(records.store)
+    return Adoption(records.store, records.intents, records.tenants, leases)
 
 
 def _row(orphan: Orphan) -> OrphanRow:

@@ -14,12 +14,14 @@ from datetime import datetime
 from typing import Any, Final
 
 from api.clients.mongo import Document, Duplicate, Index, MongoDatabase
+from api.clients.mongo_leases import MongoLeases
 from api.clients.store import (
     Account,
     EmailTaken,
     IdempotentRequest,
     Invitation,
     InvitationInvalid,
+    Lease,
     Store,
     Suspension,
     UserIdTaken,
@@ -56,6 +58,7 @@ class MongoStore(Store):
         self._invitations = database.collection("invitations")
         self._keys = database.collection("idempotency_keys")
         self._activity = database.collection("activity")
+        self._leases = MongoLeases(database)
 
     async def add_account(
         self, account: Account, *, invitation: str | None = None, first_is_admin: bool = False
@@ -209,6 +212,12 @@ class MongoStore(Store):
 
     async def forget_app(self, ref: AppRef) -> None:
         await self._activity.delete({"_id": _app(ref)})
+
+    async def take_lease(self, lease: Lease, *, now: datetime) -> Lease:
+        return await self._leases.take(lease, now)
+
+    async def end_lease(self, name: str, holder: str) -> None:
+        await self._leases.end(name, holder)
 
     async def check(self) -> None:
         await self._database.check()

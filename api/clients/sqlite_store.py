@@ -15,6 +15,7 @@ from api.clients.store import (
     IdempotentRequest,
     Invitation,
     InvitationInvalid,
+    Lease,
     Store,
     Suspension,
     UserIdTaken,
@@ -48,6 +49,9 @@ SCHEMA: Final = (
     """CREATE TABLE IF NOT EXISTS activity (
         user_id TEXT NOT NULL, app_id TEXT NOT NULL, at TEXT NOT NULL,
         PRIMARY KEY (user_id, app_id)
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS leases (
+        name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at TEXT NOT NULL
     ) STRICT""",
 )
 
@@ -231,6 +235,26 @@ class SqliteStore(Store):
         await self._execute(
             "DELETE FROM activity WHERE user_id = ? AND app_id = ?", (ref.user_id, ref.app_id)
         )
+
+    async def take_lease(self, lease: Lease, *, now: datetime) -> Lease:
+        def take(connection: sqlite3.Connection) -> sqlite3.Row:
+            connection.execute(
+                "INSERT INTO leases (name, holder, expires_at) VALUES (?, ?, ?)"
+                " ON CONFLICT (name) DO UPDATE"
+                " SET holder = excluded.holder, expires_at = excluded.expires_at"
+                " WHERE holder = excluded.holder OR expires_at <= ?",
+                (lease.name, lease.holder, to_text(lease.expires_at), to_text(now)),
+            )
+            row: sqlite3.Row = connection.execute(
+                "SELECT * FROM leases WHERE name = ?", (lease.name,)
+            ).fetchone()
+            return row
+
+        stands = await self._database.write(take)
+        return Lease(stands["name"], stands["holder"], from_text(stands["expires_at"]))
+
+    async def end_lease(self, name: str, holder: str) -> None:
+        await self._execute("DELETE FROM leases WHERE name = ? AND holder = ?", (name, holder))
 
     async def idempotent_requests(self) -> list[tuple[str, str, IdempotentRequest]]:
         """Everybody's keys, to be moved: tenant, key and what stands under it."""

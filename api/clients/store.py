@@ -91,6 +91,15 @@ class IdempotentRequest:
     status: int | None = None
 
 
+@dataclass(frozen=True)
+class Lease:
+    """The right to do what only one process does at a time; `holder` is one process's own name."""
+
+    name: str
+    holder: str
+    expires_at: datetime
+
+
 class Store(Protocol):
     """Implemented by `clients.sqlite_store` and `clients.mongo_store`.
 
@@ -174,6 +183,16 @@ class Store(Protocol):
 
     async def forget_app(self, ref: AppRef) -> None:
         """Drop what is kept about an app that no longer exists."""
+
+    async def take_lease(self, lease: Lease, *, now: datetime) -> Lease:
+        """What stands under the lease's name: `lease` itself if it was free or the same holder's.
+
+        So it also renews. A lease is free when it was never taken, was ended, or has expired at
+        `now`. Of several holders at once one wins, and all are answered with the winner's lease.
+        """
+
+    async def end_lease(self, name: str, holder: str) -> None:
+        """Free the lease now; another holder's stays."""
 
     async def check(self) -> None:
         """Raise Unavailable, saying why, when the database cannot be used."""

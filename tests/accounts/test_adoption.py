@@ -13,6 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from api import commands
+from api.adoption import Adoption
+from api.clients.store import Account, UserIdTaken
 from api.domain.names import AppRef
 from api.domain.repo_layout import (
     EMPTY_OVERLAY,
@@ -24,7 +26,9 @@ from api.domain.repo_layout import (
     parse_tenant,
     tenant_folder,
 )
+from api.errors import Conflict
 from api.init_repo import init_repo
+from api.leases import HeldElsewhere, Leases
 from api.opening import DATABASE_FILE
 from api.settings import Settings
 from tests.application import Application, application
@@ -203,3 +207,28 @@ def test_it_begins_with_an_empty_database(data: Path, run: Run):
     made = answer(run("create", "ada", "ada@example.org", "--json"))
     assert answer(run("adopt", ADAS.user_id, "ada", "--json"))["email"] == "ada@example.org"
     assert made["user_id"] != ADAS.user_id
+
+
+async def test_of_two_who_adopt_at_once_one_does(data: Path, settings_for):
+    """Whether both want one tenant, or give one account two tenants."""
+    others = AppRef("ubobcdfghjkl", "blog-bcdfgh")
+    commit(data, ADAS)
+    commit(data, others, username="bob")
+    async with application(settings_for(data_dir=data)) as platform:
+        for name in ("ada", "eve"):
+            await platform.sign_up(name)
+        records = platform.records
+        leases = Leases(records.store)
+        adoption = Adoption(records.store, records.intents, records.tenants, leases)
+        done = await asyncio.gather(
+            adoption.adopt(ADAS.user_id, "ada", by="root"),
+            adoption.adopt(ADAS.user_id, "eve", by="root"),
+            adoption.adopt(others.user_id, "ada", by="root"),
+            return_exceptions=True,
+        )
+        assert [type(result) for result in done] == [Account, HeldElsewhere, HeldElsewhere]
+        assert await records.store.account(others.user_id) is None
+        with pytest.raises(UserIdTaken):
+            await adoption.adopt(ADAS.user_id, "eve", by="root")
+        with pytest.raises(Conflict, match="apps of their own"):
+            await adoption.adopt(others.user_id, "ada", by="root")

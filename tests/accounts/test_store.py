@@ -17,6 +17,7 @@ from api.clients.store import (
     IdempotentRequest,
     Invitation,
     InvitationInvalid,
+    Lease,
     Store,
     Suspension,
     UserIdTaken,
@@ -268,3 +269,62 @@ async def test_any_text_is_kept_as_it_is(store: Store):
 
 async def test_a_healthy_store_says_so(store: Store):
     await store.check()
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def lease(holder: str, *, minutes: int = 1, name: str = "cleanup") -> Lease:
+    return Lease(name, holder, NOW + minutes * MINUTE)
+
+
+async def test_a_lease_is_one_holders_until_it_expires_and_can_be_renewed(store: Store):
+    assert await store.take_lease(lease("a"), now=NOW) == lease("a")
+    assert await store.take_lease(lease("b"), now=NOW) == lease("a")
+    assert await store.take_lease(lease("b", name="other"), now=NOW) == lease("b", name="other")
+    assert await store.take_lease(lease("a", minutes=2), now=NOW) == lease("a", minutes=2)
+    before = NOW + 2 * MINUTE - timedelta(microseconds=1)
+    assert await store.take_lease(lease("b", minutes=3), now=before) == lease("a", minutes=2)
+    expired = NOW + 2 * MINUTE
+    assert await store.take_lease(lease("b", minutes=3), now=expired) == lease("b", minutes=3)
+    assert await store.take_lease(lease("a", minutes=4), now=expired) == lease("b", minutes=3)
+
+
+async def test_only_its_holder_ends_a_lease(store: Store):
+    await store.end_lease("cleanup", "a")
+    await store.take_lease(lease("a"), now=NOW)
+    await store.end_lease("cleanup", "b")
+    assert await store.take_lease(lease("b"), now=NOW) == lease("a")
+    await store.end_lease("cleanup", "a")
+    assert await store.take_lease(lease("b"), now=NOW) == lease("b")
+
+
+async def test_of_many_who_take_a_lease_at_once_one_gets_it(store: Store):
+    for minutes in range(5):  # free at first, then expired
+        now = NOW + minutes * MINUTE
+        holders = [lease(f"{minutes}-{n}", minutes=minutes + 1) for n in range(20)]
+        seen = await asyncio.gather(*(store.take_lease(wanted, now=now) for wanted in holders))
+        assert len(set(seen)) == 1
+        assert seen[0] in holders
+
+
+async def test_two_never_have_a_lease_however_they_take_renew_and_end_it(store: Store):
+    inside: list[str] = []
+    turns = 0
+
+    async def worker(holder: str) -> None:
+        nonlocal turns
+        while turns < 30:
+            mine = lease(holder)
+            if await store.take_lease(mine, now=NOW) != mine:
+                continue
+            inside.append(holder)
+            turns += 1
+            await asyncio.sleep(0)
+            assert await store.take_lease(mine, now=NOW) == mine
+            assert inside == [holder]
+            inside.remove(holder)
+            await store.end_lease("cleanup", holder)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(worker(f"h{n}") for n in range(6)))
