@@ -261,6 +261,9 @@ class Settings(BaseSettings):
     def apps_origin(self) -> str:
         """Origin of the users' apps: never that of the editor, whose storage holds tokens."""
         if self.base_domain:
-            _, _, zone = self.base_domain.partition(".")
-            return f"https://apps.{zone}"
+            return f"https://{self.host_beside('apps')}"
         return f"http://localhost:{self.apps_port}"
+
+    def host_beside(self, label: str) -> str:
+        """The host of this label beside `BASE_DOMAIN`, below the same zone."""
+        return f"{label}.{(self.base_domain or '').partition('.')[2]}"

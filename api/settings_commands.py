@@ -8,7 +8,7 @@ import typer
 from pydantic import BaseModel, SecretStr
 
 from api.settings import Settings
-from api.terminal import Json, print_json
+from api.terminal import Json, load_settings, print_json
 
 #: Where the platform's pods have the files of the Secret `backend-files`: deploy/base/backend.yaml.
 FILES: Final = "/etc/fastapi-platform"
@@ -28,6 +28,9 @@ _ENV: Final = """\
 _SECRETS: Final = """\
 # Settings of the platform in a cluster that are secret: the keys of the Secret backend. Printed by
 # `python -m api settings --form secrets`. Keep a filled one out of every repository."""
+_HOSTS: Final = """\
+# The platform's host, and beside it, below the same zone, those of the apps and of the database
+# viewer: nothing else names a host. Printed by `python -m api settings --form hosts`."""
 
 
 class Form(StrEnum):
@@ -36,6 +39,7 @@ class Form(StrEnum):
     MARKDOWN = "markdown"
     ENV = "env"
     SECRETS = "secrets"
+    HOSTS = "hosts"
 
 
 class Setting(BaseModel):
@@ -50,13 +54,17 @@ class Setting(BaseModel):
 _Form = Annotated[
     Form,
     typer.Option(
-        "--form", help="A page; or a file for a cluster, of what is no secret and of what is."
+        "--form",
+        help="A page; or for a cluster a file of what is no secret, of what is, of the hosts.",
     ),
 ]
 
 
 def print_settings(*, form: _Form = Form.MARKDOWN, as_json: Json = False) -> None:
     """Print the table of settings in Markdown; each is an environment variable."""
+    if form is Form.HOSTS:
+        _print_hosts(as_json=as_json)
+        return
     rows = [_setting(name) for name in Settings.model_fields]
     if as_json:
         print_json([row.model_dump() for row in rows])
@@ -66,6 +74,21 @@ def print_settings(*, form: _Form = Form.MARKDOWN, as_json: Json = False) -> Non
             typer.echo(f"| `{row.name}` | {_code(row.default)} | {row.description} |")
     else:
         typer.echo("\n".join(_env_file(rows, secret=form is Form.SECRETS)))
+
+
+def _print_hosts(*, as_json: bool) -> None:
+    settings = load_settings()
+    if not settings.base_domain:
+        raise typer.BadParameter("--form hosts needs BASE_DOMAIN, the host of the platform")
+    hosts = {
+        "BASE_DOMAIN": settings.base_domain,
+        "APPS_HOST": settings.host_beside("apps"),
+        "MONGO_HOST": settings.host_beside("mongo"),
+    }
+    if as_json:
+        print_json(hosts)
+    else:
+        typer.echo("\n".join([_HOSTS, *(f"{name}={host}" for name, host in hosts.items())]))
 
 
 def _env_file(rows: Iterable[Setting], *, secret: bool) -> list[str]:

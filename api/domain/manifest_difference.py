@@ -9,8 +9,7 @@ from api.domain.installation import ClusterSeen, Manifest
 
 #: How an operator puts objects of the template right.
 APPLY: Final = (
-    "kubectl apply --server-side --force-conflicts -R -f <cluster> "
-    "(of a checkout of flux/clusters)"
+    "kubectl apply --server-side --force-conflicts -R -f <cluster> (of a checkout of flux/clusters)"
 )
 
 

@@ -72,6 +72,11 @@ class Router:
 
     async def start(self) -> None:
         """Start Traefik and wait until it answers; raise ClusterUnavailable when it cannot."""
+        if not await asyncio.to_thread(self._program.exists):
+            raise ClusterUnavailable(
+                "The router of the embedded way is not installed.",
+                hint="`make setup` installs it; the image for clusters is without: MODE=cluster.",
+            )
         await self._wait_for_port()
         await asyncio.to_thread(self._write_static)
         await asyncio.to_thread(self._write_routes)

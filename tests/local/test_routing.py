@@ -15,7 +15,10 @@ from api.domain.names import AppRef, app_path
 from api.errors import ClusterUnavailable
 from api.local.cluster import LocalCluster
 from api.local.objects import Route
+from api.local.processes import Processes
+from api.local.router import Router
 from api.local.routes import Backend
+from api.settings import Settings
 from tests.local.conftest import World, eventually, hello
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -167,3 +170,12 @@ async def _raw(world: World, target: str) -> tuple[int, bytes]:
     head, _, body = (await reader.read()).partition(b"\r\n\r\n")
     writer.close()
     return int(head.split(b" ")[1]), body
+
+
+async def test_without_the_routers_program_it_is_said_what_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    router = Router(Settings(), tmp_path, Processes(tmp_path))
+    with pytest.raises(ClusterUnavailable, match="not installed") as told:
+        await router.start()
+    assert "MODE=cluster" in told.value.hint
+    await router.close()
