@@ -15,6 +15,8 @@ from api.log import request_id
 from api.routes.schemas import ErrorAnswer
 
 _logger = logging.getLogger(__name__)
+#: When to send again what could not be done: about as long as a database or a host is replaced.
+_RETRY_SECONDS: Final = 5
 _DESCRIPTIONS: Final = {
     401: "No valid token: log in",
     403: "Not allowed, or the account is suspended",
@@ -25,7 +27,7 @@ _DESCRIPTIONS: Final = {
     422: "The request breaks a rule; the message says which",
     429: "Too many requests; `Retry-After` says how many seconds to wait",
     500: "An error of the platform, logged under the request id",
-    503: "Cannot be done at this moment; nothing was saved",
+    503: "Cannot be done at this moment; `Retry-After` says when to try again",
 }
 
 
@@ -74,6 +76,8 @@ def error_response(error: PlatformError) -> Response:
     headers: dict[str, str] = {}
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(_RETRY_SECONDS)
     if isinstance(error, TooManyRequests) and "retry_after" in error.details:
         headers["Retry-After"] = str(error.details["retry_after"])
     # What a client sent may stand in a message: a lone surrogate there must not break the answer.

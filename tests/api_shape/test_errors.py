@@ -219,6 +219,7 @@ async def test_readiness_names_what_is_broken(platform: Application):
     async with platform.client() as client:
         answer = await client.get("/readyz")
         assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
         found = error(answer)
         assert found["code"] == "not_ready"
         assert found["details"] == {
