@@ -16,7 +16,7 @@ from typing import Final
 from api.clients.metrics import Metrics
 from api.domain.names import AppRef
 from api.domain.progress import Progress
-from api.errors import AppNotFound, PlatformError
+from api.errors import AppNotFound, OutcomeUnknown, PlatformError
 
 _log = logging.getLogger(__name__)
 #: Seconds between two looks at the deploys that have not ended; those who wait look themselves.
@@ -46,6 +46,9 @@ class DeployMetrics:
         started = time.perf_counter()
         try:
             yield lambda commit: self._accepted(ref, commit)
+        except OutcomeUnknown:
+            self._metrics.count_deploy("committed", "unknown")
+            raise
         except PlatformError:
             self._metrics.count_deploy("committed", "not_saved")
             raise

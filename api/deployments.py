@@ -33,6 +33,7 @@ from api.domain.source_check import Diagnostic
 from api.errors import (
     Conflict,
     InvalidRequest,
+    OutcomeUnknown,
     RepositoryUnavailable,
 )
 from api.idempotency import IdempotencyKeys
@@ -138,8 +139,9 @@ class Deployments:
             now = datetime.now(UTC).replace(microsecond=0)
             file = stored.file.model_copy(update={"restarted_at": now, "state": "running"})
             path = app_folder(ref, platform.shard_digits)
+            # A second one within the same second asks for nothing more, and is no commit.
             change = Change(
-                {f"{path}/app.yaml": dump(file)},
+                {f"{path}/app.yaml": dump(file)} if file != stored.file else {},
                 intent_message("restart", [ref], stored.name, request_id),
                 person(account.username, account.user_id),
                 {path: stored.tree},
@@ -202,6 +204,11 @@ class Deployments:
                 return await self._commit(ref, _Work(change, folder, platform, main))
             except Overtaken:
                 continue
+            except OutcomeUnknown:
+                raise
+            except RepositoryUnavailable:
+                await self._store.forget_app(ref)  # there is no such app
+                raise
         raise RepositoryUnavailable("Your apps changed all the time; nothing was saved.")
 
     def require_room(self, folder: Mapping[str, Entry]) -> None:

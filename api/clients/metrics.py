@@ -13,9 +13,10 @@ from api.domain.rollout import STAGES
 
 _PREFIX: Final = "fastapi_platform"
 _SECONDS: Final = (0.1, 0.25, 0.5, 1, 2, 3, 5, 8, 13, 21, 34, 60, 120, 300)
-#: How a deploy ends: `refused` by the check (nothing was saved), `not_saved` on main, `lost` from
-#: sight (nothing told its end within a quarter of an hour).
-OUTCOMES: Final = ("live", "failed", "superseded", "refused", "not_saved", "lost")
+#: How a deploy ends: `refused` by the check (nothing was saved), `not_saved` on main, `unknown`
+#: (cut off: it may have been saved, and is sent again), `lost` from sight (nothing told its end
+#: within a quarter of an hour).
+OUTCOMES: Final = ("live", "failed", "superseded", "refused", "not_saved", "unknown", "lost")
 
 
 class Metrics:

@@ -17,7 +17,7 @@ from api.deploy_metrics import DeployMetrics
 from api.domain.names import AppRef
 from api.domain.progress import DeployError, Progress, Stage
 from api.domain.rollout import STAGES
-from api.errors import AppNotFound, ClusterUnavailable, RepositoryUnavailable
+from api.errors import AppNotFound, ClusterUnavailable, OutcomeUnknown, RepositoryUnavailable
 from tests.product import Product, eventually
 
 HELLO = "from fastapi import FastAPI\n\napp = FastAPI()\n"
@@ -107,6 +107,18 @@ async def test_a_deploy_of_which_nothing_is_heard_is_lost(monkeypatch):
     monkeypatch.setattr(deploy_metrics, "_LOST_SECONDS", 0.0)
     metrics = await ended(lambda _: shown("fetched"), monkeypatch)
     assert value(metrics, "deploys_total", stage="fetched", outcome="lost") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [(RepositoryUnavailable("away"), "not_saved"), (OutcomeUnknown("cut off"), "unknown")],
+)
+def test_a_deploy_that_was_cut_off_may_have_been_saved(error, outcome):
+    metrics = Metrics()
+    with pytest.raises(type(error)), DeployMetrics(metrics).saving(REF):
+        raise error
+    counted = {o for o in OUTCOMES if value(metrics, "deploys_total", stage="committed", outcome=o)}
+    assert counted == {outcome}
 
 
 async def test_a_push_is_timed_by_what_came_of_it():

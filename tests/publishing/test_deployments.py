@@ -1,14 +1,25 @@
 """What people do with their apps: checked first, then one commit, and nothing lost."""
 
 import asyncio
+from datetime import UTC, datetime
+from types import SimpleNamespace
 
 import pytest
 
+from api import deployments
 from api.domain.commit_message import trailers
 from api.domain.drafts import AppDraft
 from api.domain.names import AppRef
 from api.domain.repo_layout import EMPTY_OVERLAY, dump
-from api.errors import Conflict, InvalidRequest, NotFound, SourceRefused, StaleBase
+from api.errors import (
+    Conflict,
+    InvalidRequest,
+    NotFound,
+    OutcomeUnknown,
+    RepositoryUnavailable,
+    SourceRefused,
+    StaleBase,
+)
 from tests.publishing.stack import FORBIDDEN, HELLO, account, folder
 
 BOB, EVE = account("ubob"), account("ueve")
@@ -176,6 +187,31 @@ async def test_a_restart_is_a_commit_that_changes_only_the_time(stack):
     assert restarted.commit == commit
     assert restarted.file.restarted_at
     assert restarted.files == app.files
+
+
+async def test_a_second_restart_within_the_second_is_the_same_one(stack, monkeypatch):
+    app = await stack.deploy(BOB)
+    now = datetime.now(UTC)
+    monkeypatch.setattr(deployments, "datetime", SimpleNamespace(now=lambda _: now))
+    commit = await stack.deployments.restart(BOB, app.ref, "r")
+    await stack.by_hand({"note": b"meanwhile"})
+    monkeypatch.setattr(stack.writer, "write", None)  # so it is counted as no deploy either
+    assert await stack.deployments.restart(BOB, app.ref, "r") == commit
+
+
+@pytest.mark.parametrize(
+    ("error", "known"), [(RepositoryUnavailable("away"), 0), (OutcomeUnknown("cut off"), 1)]
+)
+async def test_an_app_that_was_not_saved_was_never_used(stack, monkeypatch, error, known):
+    async def fails(*_: object) -> str:
+        raise error
+
+    monkeypatch.setattr(deployments, "new_app_id", lambda _: "shop")
+    monkeypatch.setattr(stack.writer, "write", fails)
+    with pytest.raises(type(error)):
+        await stack.deploy(BOB)
+    used = await stack.deployments._store.last_activity([AppRef(BOB.user_id, "shop")])
+    assert len(used) == known
 
 
 @pytest.mark.parametrize(
