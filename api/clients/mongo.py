@@ -231,9 +231,20 @@ def _reason(error: PyMongoError | TimeoutError) -> str:
     return "the connection broke" if isinstance(error, AutoReconnect) else type(error).__name__
 
 
+_NO_SRV: Final = (
+    "no servers for the host of its mongodb+srv:// address (SRV record _mongodb._tcp.<host>);"
+    " mongodb:// with the names of the servers needs none"
+)
 _ANSWERS: Final = {13: "its user may not do this", 18: "it refuses the name or the password"}
+#: Words of the driver's, the first that stand in an error tell: its cause.
 _CAUSES: Final = {
     "Connection refused": "nothing listens at its address",
+    "DNS query name does not exist": f"DNS has {_NO_SRV}",
+    "DNS response does not contain": f"DNS has {_NO_SRV}",
+    "nameservers": f"no name server tells {_NO_SRV}",
+    "resolution lifetime": f"no name server tells {_NO_SRV} in time",
+    "is not a valid hostname for": "its host is no name that DNS could have servers for: with an IP"
+    " address the scheme is mongodb://",
     "Name or service not known": "its host name is not known",
     "DNS": "its host name cannot be resolved",
     "name resolution": "its host name cannot be resolved",

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dns.resolver
 import pytest
 from pydantic import SecretStr
 
@@ -74,6 +75,31 @@ async def test_a_wrong_password_is_told(server: FerretDB):
 )
 async def test_a_wrong_address_is_explained_and_not_shown(address: str):
     assert "is no address" in (await refused(address)).message
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (dns.resolver.NXDOMAIN(), "DNS has no servers for the host"),
+        (dns.resolver.NoNameservers(), "no name server tells"),
+        (dns.resolver.LifetimeTimeout(timeout=1, errors=[]), "in time"),
+    ],
+)
+async def test_a_name_without_servers_in_dns_is_told(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    def resolve(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(dns.resolver, "resolve", resolve)
+    told = await refused(f"mongodb+srv://ada:{SECRET}@cluster0.example.org/platform")
+    assert words in told.message
+    assert "_mongodb._tcp" in told.message
+    assert "cluster0.example.org" in told.message
+
+
+async def test_an_ip_address_has_no_servers_in_dns():
+    assert "mongodb://" in (await refused(f"mongodb+srv://ada:{SECRET}@127.0.0.1/db")).message
 
 
 async def test_what_a_newer_platform_wrote_is_left_alone(mongo_uri: str):
