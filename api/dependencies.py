@@ -10,6 +10,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api import (
     accounts,
+    catching_up,
     deployments,
     history,
     intents,
@@ -59,6 +60,7 @@ class Platform:
     rollbacks: rollback.Rollbacks
     publisher: publishing.Publisher
     rollouts: rollouts.Rollouts
+    catching_up: catching_up.CatchingUp | None  # None: nobody else has a clone of their own
     cluster: Cluster
     metrics: Metrics
     validations: turns.Turns
@@ -66,12 +68,13 @@ class Platform:
     checks: Mapping[str, Check]  # name of the part → its readiness
 
 
-def _platform(request: Request) -> Platform:
+def current_platform(request: Request) -> Platform:
+    """What the application opened."""
     platform: Platform = request.app.state.platform
     return platform
 
 
-CurrentPlatform = Annotated[Platform, Depends(_platform)]
+CurrentPlatform = Annotated[Platform, Depends(current_platform)]
 
 
 def _accounts(platform: CurrentPlatform) -> accounts.Accounts:

@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
+from api.catching_up import CatchingUp
 from api.clients.cluster import Cluster
 from api.clients.git_maintenance import Housekeeping
 from api.clients.git_upstream import Upstream
@@ -129,6 +130,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         rollbacks=Rollbacks(repo, intents, history, deployments),
         publisher=publisher,
         rollouts=rollouts,
+        catching_up=CatchingUp(records.upstream) if settings.git_remote else None,
         cluster=cluster,
         metrics=metrics,
         validations=Turns(

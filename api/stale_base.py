@@ -9,17 +9,21 @@ from api.errors import InvalidRequest, StaleBase
 from api.intents import Intents, StoredApp
 
 
+class UnknownBase(InvalidRequest):
+    """An update names a commit that is not here."""
+
+
 async def require_base(
     repo: GitopsRepo, intents: Intents, stored: StoredApp, base: str, draft: AppDraft
 ) -> None:
     """Raise StaleBase, with both versions, unless the app is as it was at the commit `base`.
 
-    A later commit counts as long as this app did not change; InvalidRequest for none of ours.
+    A later commit counts as long as this app did not change; UnknownBase for none of ours.
     """
     platform = await intents.platform(await intents.tip())
     path = app_folder(stored.ref, platform.shard_digits)
     if await repo.info(base) is None:
-        raise InvalidRequest(
+        raise UnknownBase(
             f"base_commit {base[:40]!r} is not a commit of this platform.",
             hint="Send the `commit` that the app had when it was read.",
         )

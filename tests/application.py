@@ -65,6 +65,6 @@ async def application(settings: Settings) -> AsyncIterator[Application]:
     app = create_app(settings)
     async with open_records(settings) as records:
         app.state.platform = SimpleNamespace(
-            settings=settings, records=records, cluster=LocalCluster, checks={}
+            settings=settings, records=records, cluster=LocalCluster, catching_up=None, checks={}
         )
         yield Application(app, records)

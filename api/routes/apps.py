@@ -24,6 +24,7 @@ from api.domain.drafts import AppDraft
 from api.domain.names import AppRef
 from api.intents import StoredApp
 from api.rollouts import Overview
+from api.routes.again import LooksAgain
 from api.routes.errors import documented
 from api.routes.schemas import (
     App,
@@ -43,7 +44,7 @@ from api.routes.schemas import (
 )
 from api.routes.sse import EventStream
 
-router = APIRouter(prefix="/api/apps", tags=["apps"])
+router = APIRouter(prefix="/api/apps", tags=["apps"], route_class=LooksAgain)
 _ANY = documented(401, 403)
 _OWN = documented(401, 403, 404)
 _Responses = dict[int | str, dict[str, Any]]

@@ -20,11 +20,12 @@ from api.domain.repo_layout import DEFAULT_ENTRYPOINT
 from api.errors import ClusterUnavailable
 from api.history import Entry, PastVersion
 from api.routes import schemas
+from api.routes.again import LooksAgain
 from api.routes.apps import Ref, app_fields
 from api.routes.errors import documented
 from api.routes.schemas import AuditEntry, AuditPage, ChangedFile, FileDiff, HistoryPage, Version
 
-router = APIRouter()
+router = APIRouter(route_class=LooksAgain)
 _OWN = documented(401, 403, 404)
 Before = Annotated[
     str | None, Query(description="`next` of the page before: only older entries are given.")
