@@ -4,9 +4,14 @@ import asyncio
 import subprocess
 from pathlib import Path
 
+import pygit2
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pygit2.enums import FileMode
 
 from api.clients import gitops_repo
+from api.clients.git_gathering import Objects, open_gathering, store
 from api.clients.git_upstream import LocalUpstream, Move
 from api.clients.gitops_repo import Change, GitopsRepo
 from api.domain.commit_message import person
@@ -67,3 +72,23 @@ async def test_a_preview_leaves_nothing_behind(repo):
     names = await repo.preview(await repo.head("main"), {"apps/a/b.py": b"new"}, "apps/a")
     assert names.keys() == {"b.py"}
     assert await asyncio.to_thread(git, repo.path, "count-objects", "-v") == before
+
+
+@given(content=st.binary(max_size=5000), entries=st.integers(1, 700))
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_git_and_libgit2_read_back_whatever_is_stored_loose(tmp_path, content, entries):
+    path = tmp_path / "loose.git"
+    repository = pygit2.init_repository(path, bare=True)
+    gathered: Objects = {}
+    gathering = open_gathering(path, gathered)
+    blob = gathering.create_blob(content)
+    builder = gathering.TreeBuilder()
+    for number in range(entries):
+        builder.insert(f"{number}.py", blob, FileMode.BLOB)
+    tree = builder.write()
+    store(path, gathered)
+    store(path, gathered)  # racing replicas write the same object
+    assert repository[blob].data == content
+    assert len(repository[tree]) == entries
+    assert not list(path.glob("objects/*/tmp_obj_*"))
+    assert git(path, "fsck", "--full", "--strict", "--no-dangling", str(tree)) == ""
