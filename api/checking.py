@@ -23,6 +23,7 @@ from api.errors import CheckUnavailable, SourceRefused
 
 _log = logging.getLogger(__name__)
 _KEPT: Final = 10_000
+_FRESH_OVERLAY: Final = {"kustomization.yaml": EMPTY_OVERLAY}
 _UNFINISHED: Final = problem(
     "app.yaml", "check_unfinished", "The check could not be finished.", "It is tried again shortly."
 )
@@ -106,6 +107,8 @@ class IntentCheck:
         self, app: AppFile, folder: AppFolder, platform: PlatformFile
     ) -> list[Diagnostic]:
         files = folder.below("overlay")
+        if files == _FRESH_OVERLAY:
+            return []  # as the editor writes it: almost every app's, and nothing to parse
         found = overlay_check.check_files(files)
         if _has_error(found) or overlay_check.is_empty(files):
             return found
