@@ -59,13 +59,13 @@ class Slot:
 
     @property
     def services(self) -> str:
-        """The addresses of Services; of these only the API server's leads anywhere."""
-        return f"10.202.{self.number}.0/24"
+        """Addresses of Services, one for each app; only the API server's leads anywhere."""
+        return f"10.{202 + self.number}.0.0/16"
 
     @property
     def api_service(self) -> str:
         """The API server as pods know it: the first of the Services."""
-        return f"10.202.{self.number}.1"
+        return f"10.{202 + self.number}.0.1"
 
     @property
     def cgroup(self) -> str:
