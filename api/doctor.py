@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from api.clients import kubernetes_survey, mongo_survey, sqlite_survey
-from api.clients.commit_signing import Signer
+from api.clients.commit_signing import Signer, allowed_signers
 from api.clients.flux_receiver import webhook_path
 from api.clients.git_program import Credentials, TokenFile
 from api.clients.git_survey import RemoteSurvey
@@ -190,8 +190,9 @@ class Doctor:
         decided = await _known_clusters(repo, branches)
         rendered = await self._rendered(platform, decided, signer)
         faults: dict[str, str] = {}
+        keys = [key for stands in decided.values() if stands for key in stands.publish_keys]
+        known = allowed_signers("\n".join([*keys, signer.public_key if signer else ""]))
         for branch, tip in branches.items() if signer else ():
-            known = [signer.public] if signer else []
             if is_shard_branch(branch) and (bad := await repo.signature_fault(tip, known)):
                 faults[branch] = bad
         seen = RepositorySeen(
@@ -228,7 +229,7 @@ class Doctor:
             name=name,
             url=stands.url,
             git_secret=stands.git_secret,
-            publish_key=signer.public_key if signer else None,
+            publish_keys=stands.with_keys(signer.public_key if signer else None),
             images=stands.images,
         )
         folder = await asyncio.to_thread(read_folder, TEMPLATE / "cluster")

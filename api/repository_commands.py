@@ -1,6 +1,7 @@
 """`python -m api init-repo`: make a repository, and bring it up to the platform's template."""
 
 from enum import IntEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -48,6 +49,17 @@ _Images = Annotated[
     list[str] | None,
     typer.Option("--image", help="Image that may run beside RUNNER_IMAGE; may be repeated."),
 ]
+_PublishKeys = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--publish-key",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        help="File with a public key (Ed25519) that may sign beside GIT_SIGNING_KEY_FILE; may be "
+        "repeated. Without it, those that may already stay.",
+    ),
+]
 _Accept = Annotated[
     str | None,
     typer.Option(
@@ -66,6 +78,7 @@ def init_repo(  # noqa: PLR0913  (the options of a command)
     source_url: _Source = None,
     git_secret: _GitSecret = None,
     image: _Images = None,
+    publish_key: _PublishKeys = None,
     accept: _Accept = None,
     shards: _Shards = None,
     as_json: Json = False,
@@ -78,8 +91,10 @@ def init_repo(  # noqa: PLR0913  (the options of a command)
     --accept.
     """
     settings = load_settings()
-    if cluster is None and (source_url or git_secret or image):
-        raise typer.BadParameter("--source-url, --git-secret and --image belong to --cluster NAME")
+    if cluster is None and (source_url or git_secret or image or publish_key):
+        raise typer.BadParameter(
+            "--source-url, --git-secret, --image and --publish-key belong to --cluster NAME"
+        )
     wanted = None
     if cluster is not None:
         if not settings.base_domain:
@@ -89,6 +104,7 @@ def init_repo(  # noqa: PLR0913  (the options of a command)
             url=source_url or _fetched_from(settings),
             git_secret=git_secret,
             images=tuple(image) if image else None,
+            publish_keys=tuple(map(_public_key, publish_key)) if publish_key else None,
             settings=cluster_rendering(settings),
         )
     created, done = run(_init_repo(settings, shards, wanted, accept))
@@ -108,6 +124,11 @@ async def _init_repo(
 ) -> tuple[bool, Upgraded]:
     async with open_repository(settings, shards) as opened:
         return opened.created, await opened.upgrade.run(wanted, opened.public_key, accept)
+
+
+def _public_key(path: Path) -> str:
+    """Kind and key of a `.pub` file, without its comment."""
+    return " ".join(path.read_text(encoding="utf-8", errors="replace").split()[:2])
 
 
 def _fetched_from(settings: Settings) -> str | None:

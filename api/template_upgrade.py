@@ -54,6 +54,7 @@ class Wanted:
     git_secret: str | None
     images: tuple[str, ...] | None
     settings: RenderSettings
+    publish_keys: tuple[str, ...] | None = None  # that may sign beside the platform's own
 
 
 @dataclass(frozen=True)
@@ -252,6 +253,7 @@ def _options(wanted: Wanted, known: Standing, public_key: str | None) -> Cluster
         name=wanted.name,
         url=url,
         git_secret=wanted.git_secret or known.git_secret,
-        publish_key=public_key,
+        # A run that forgets the signing key must not switch off that Flux verifies.
+        publish_keys=known.with_keys(public_key, wanted.publish_keys),
         images=wanted.images or known.images,
     )

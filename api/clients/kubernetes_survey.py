@@ -113,7 +113,7 @@ def _texts(data: Mapping[str, str]) -> Sequence[str]:
     texts = []
     for value in data.values():
         try:
-            texts.append(base64.b64decode(value).decode(errors="replace").strip())
+            texts += base64.b64decode(value).decode(errors="replace").splitlines()
         except binascii.Error:
             continue  # the API server encodes; whatever else stands there is no key
     return texts

@@ -178,7 +178,7 @@ def publish_key(seen: ClusterSeen) -> Iterator[Problem]:
     """The key of GIT_SIGNING_KEY_FILE."""
     if seen.public_key is None:
         return
-    mend = f"python -m api init-repo --cluster NAME with the key in use; then {APPLY}"
+    mend = "python -m api init-repo --cluster NAME with the key in use as GIT_SIGNING_KEY_FILE"
     there = {m.name: m for m in objects(seen, "Secret")}
     if "publish-keys" not in there:
         yield Problem(f"Secret publish-keys in {NAMESPACE} is missing.", mend)

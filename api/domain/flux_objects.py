@@ -31,9 +31,11 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _URL: Final = re.compile(r"https?://[^\s@]+|ssh://(?:[^\s@:/]+@)?[^\s@]+")
 _KEY: Final = re.compile(r"ssh-ed25519 [A-Za-z0-9+/]+=*")
 _SETTINGS: Final = "admission/settings.yaml"
-#: The files in which an operator's decisions stand.
-STANDING_IN: Final = ("git-repositories.yaml", _SETTINGS)
 _PUBLISH_KEYS: Final = "publish-keys.yaml"
+#: The files in which an operator's decisions stand.
+STANDING_IN: Final = ("git-repositories.yaml", _SETTINGS, _PUBLISH_KEYS)
+#: All keys under one name, as Flux reads them line by line: one that was taken out is gone.
+_KEYS_IN: Final = "platform.sshpub"
 _RENDERED: Final = (
     "git-repositories.yaml",
     "kustomizations.yaml",
@@ -52,7 +54,7 @@ class ClusterOptions:
     name: str
     url: str  # where Flux fetches the branches flux/* from
     git_secret: str | None  # its credential, in NAMESPACE
-    publish_key: str | None  # the platform's public key, in OpenSSH's form
+    publish_keys: tuple[str, ...]  # public keys of the platform, in OpenSSH's form
     images: tuple[str, ...]  # that may run beside the runner's
 
 
@@ -63,6 +65,12 @@ class Standing:
     url: str | None = None
     git_secret: str | None = None
     images: tuple[str, ...] = ()
+    publish_keys: tuple[str, ...] = ()
+
+    def with_keys(self, own: str | None, others: tuple[str, ...] | None = None) -> tuple[str, ...]:
+        """The keys that may sign: our own, and the others, else those that may already."""
+        beside = self.publish_keys if others is None else others
+        return tuple(dict.fromkeys([own, *beside] if own else beside))
 
 
 @dataclass(frozen=True)
@@ -97,6 +105,7 @@ def render_cluster(
         "ceilings": platform.ceilings,
         "entry_points": _lines(settings.entry_points),
         "host_rule": f"Host(`{host}`) && " if host else "",
+        "keys": {_KEYS_IN: _lines(options.publish_keys)},
         "images": _lines(dict.fromkeys([settings.runner_image, *options.images])),
         "namespace": NAMESPACE,
         "options": options,
@@ -119,7 +128,7 @@ def render_cluster(
     rendered = {
         path: templates.render(path, values, expected[path])
         for path in _RENDERED
-        if path != _PUBLISH_KEYS or options.publish_key
+        if path != _PUBLISH_KEYS or options.publish_keys
     }
     copied = {path: text.encode() for path, text in files.items() if path not in _RENDERED}
     return dict(sorted((copied | rendered).items()))
@@ -130,7 +139,13 @@ def standing(folder: Mapping[str, bytes | None]) -> Standing:
     spec = _part(folder, STANDING_IN[0], "spec")
     secret = spec.get("secretRef") or {}
     images = _part(folder, STANDING_IN[1], "data").get("images") or ""
-    return Standing(spec.get("url"), secret.get("name"), tuple(str(images).split()))
+    keys = _part(folder, _PUBLISH_KEYS, "stringData").get(_KEYS_IN) or ""
+    return Standing(
+        spec.get("url"),
+        secret.get("name"),
+        tuple(str(images).split()),
+        tuple(str(keys).splitlines()),
+    )
 
 
 def _part(folder: Mapping[str, bytes | None], path: str, name: str) -> Mapping[str, Any]:
@@ -152,7 +167,7 @@ def _check(options: ClusterOptions) -> None:
         ("cluster name", options.name, _NAME),
         ("address for Flux", options.url, _URL),
         ("name of the git credential", options.git_secret, _NAME),
-        ("public key", options.publish_key, _KEY),
+        *(("public key", key, _KEY) for key in options.publish_keys),
     ):
         if value is not None and not shape.fullmatch(value):
             raise RenderError(f"the {what} {value!r} cannot stand in a manifest")

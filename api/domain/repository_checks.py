@@ -126,7 +126,7 @@ def template(seen: RepositorySeen) -> Iterator[Problem]:
 
 @_shared.check(
     "repository.signed",
-    "The newest commit of every `flux/<shard>` is signed with the platform's key.",
+    "The newest commit of every `flux/<shard>` is signed with a key of the platform.",
     "Flux verifies it, and fetches nothing of a shard whose newest commit is not.",
 )
 def signed(seen: RepositorySeen) -> Iterator[Problem]:
@@ -134,8 +134,8 @@ def signed(seen: RepositorySeen) -> Iterator[Problem]:
     for branch, fault in require(seen.signature_faults).items():
         yield Problem(
             f"The newest commit of {branch}: {fault}.",
-            "Find out who pushed it (python -m api audit verify); a deploy of that shard, or "
-            "python -m api rerender, puts a signed commit on top",
+            "Find out who pushed it (python -m api audit verify), unless the signing key was "
+            "changed since; the next publication of that shard puts a signed commit on top",
         )
 
 

@@ -38,7 +38,7 @@ def install_policies(cluster: Cluster) -> None:
     if NAMESPACE in found:
         return
     files = {path: data.decode() for path, data in read_folder(TEMPLATE / "cluster").items()}
-    options = ClusterOptions("test", "https://git.invalid/x.git", None, None, (UNFETCHABLE_IMAGE,))
+    options = ClusterOptions("test", "https://git.invalid/x.git", None, (), (UNFETCHABLE_IMAGE,))
     settings = RenderSettings(cluster.runner_image, apps_host=APPS_HOST)
     rendered = render_cluster(files, PlatformFile(), settings, options)
     for path in ["access.yaml", *sorted(p for p in rendered if p.startswith("admission/"))]:

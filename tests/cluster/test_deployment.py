@@ -147,7 +147,7 @@ def _follow(plane: Cluster, folder: Path, stack: ExitStack) -> Deployed:
     }
     first, second, third, *rest = guide.blocks(ROOT / "docs/DEPLOYMENT.md")
     shell = stack.enter_context(
-        guide.Shell(ROOT, _environment(plane, folder, keys), folder / "errors.log")
+        guide.Shell(ROOT, _environment(plane, folder), folder / "errors.log")
     )
     printed = [shell.run(guide.with_values(first, values)), shell.run(second)]
     overlay = install / "overlays/local"
@@ -186,14 +186,12 @@ def _load(plane: Cluster, *wanted: images.Image) -> None:
         run(*ctr, "images", "import", images.packed(image), seconds=_IMPORT_SECONDS)
 
 
-def _environment(plane: Cluster, folder: Path, keys: Path) -> dict[str, str]:
-    """An operator's: this kubectl, this cluster, and who is to be trusted."""
-    (folder / ".curlrc").write_text(f'cacert = "{keys / "tls.crt"}"\n')
+def _environment(plane: Cluster, folder: Path) -> dict[str, str]:
+    """An operator's: this kubectl and this cluster."""
     kept = {name: os.environ[name] for name in ("HOME", "LANG") if name in os.environ}
     return kept | {
         "PATH": f"{KUBECTL.parent}:{os.environ['PATH']}",
         "KUBECONFIG": str(plane.kubeconfig),
-        "CURL_HOME": str(folder),
         "GIT_TERMINAL_PROMPT": "0",
         "TMPDIR": str(folder),
     }

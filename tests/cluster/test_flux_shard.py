@@ -34,12 +34,19 @@ FLUX = {
 class Shard:
     """The branch of one shard, and Flux' objects for it."""
 
-    def __init__(self, cluster: Cluster, work: Path, key: Path) -> None:
+    def __init__(self, cluster: Cluster, work: Path, key: Path, older: Path) -> None:
         self.cluster = cluster
+        self.older = older  # a key that Flux knows as well, while one takes the other's place
         self._work = work
         self._key = key
 
-    def commit(self, files: dict[str, list[dict[str, Any]]], *, signed: bool = True) -> str:
+    def commit(
+        self,
+        files: dict[str, list[dict[str, Any]]],
+        *,
+        signed: bool = True,
+        key: Path | None = None,
+    ) -> str:
         """Push exactly these manifests, and have Flux look; the revision."""
         for old in self._git("ls-files").splitlines():
             (self._work / old).unlink()
@@ -48,7 +55,7 @@ class Shard:
             (self._work / path).parent.mkdir(parents=True, exist_ok=True)
             (self._work / path).write_text(yaml.safe_dump_all(objects))
         self._git("add", "-A")
-        signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={self._key}")
+        signing = ("-c", "gpg.format=ssh", "-c", f"user.signingkey={key or self._key}")
         self._git(*signing, "commit", "-q", "--allow-empty", "-m", "x", *(["-S"] if signed else []))
         self._git("push", "-q", "origin", f"HEAD:refs/heads/flux/{SHARD}")
         now = f"reconcile.fluxcd.io/requestedAt={time.time_ns()}"
@@ -98,9 +105,13 @@ def shard(cluster: Cluster, policies: None, git_server: GitServer, tmp_path_fact
     subprocess.run(["git", "init", "-q", "-b", "x", work], check=True)
     url = git_server.url("shard.git")
     subprocess.run(["git", "-C", work, "remote", "add", "origin", url], check=True)
-    public = " ".join(key.with_suffix(".pub").read_text().split()[:2])
+    older = folder / "older"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", older], check=True)
+    other, public = (
+        " ".join(path.with_suffix(".pub").read_text().split()[:2]) for path in (older, key)
+    )
     files = {path: data.decode() for path, data in read_folder(TEMPLATE / "cluster").items()}
-    options = ClusterOptions("test", url, None, public, ())
+    options = ClusterOptions("test", url, None, (other, public), ())
     rendered = render_cluster(files, PlatformFile(shards=4096), RenderSettings("r:1"), options)
     kinds = ("service-accounts.yaml", "git-repositories.yaml", "kustomizations.yaml")
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -112,7 +123,7 @@ def shard(cluster: Cluster, policies: None, git_server: GitServer, tmp_path_fact
     ]
     keys = yaml.safe_load(rendered["publish-keys.yaml"])
     keys["metadata"]["name"] = objects[1]["spec"]["verify"]["secretRef"]["name"] = "keys-of-a-test"
-    made = Shard(cluster, work, key)
+    made = Shard(cluster, work, key, older)
     cluster.apply(yaml.safe_dump_all([keys, *objects]))
     yield made
     for entry in (*objects[::-1], keys):
@@ -163,6 +174,10 @@ def test_signed_commits_are_applied_by_the_shards_account_and_others_are_not(sha
     third = shard.commit(folder(tenant, Deployment=marked(tenant, "3")))
     until("applied", lambda: shard.applied(third), lambda: shard.ready("Kustomization"))
     assert annotation(tenant) == "3"
+
+    fourth = shard.commit(folder(tenant, Deployment=marked(tenant, "4")), key=shard.older)
+    until("applied", lambda: shard.applied(fourth), lambda: shard.ready("Kustomization"))
+    assert annotation(tenant) == "4", "either key of the platform"
 
 
 def test_what_a_shard_may_not_write_is_refused_with_the_rule_and_the_object(shard, tenant):

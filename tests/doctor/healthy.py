@@ -67,7 +67,7 @@ def settings(**changed: Any) -> Settings:
 def wanted() -> tuple[Manifest, ...]:
     """What `init-repo --cluster` would write."""
     files = {path: data.decode() for path, data in read_folder(TEMPLATE / "cluster").items()}
-    options = ClusterOptions("one", "https://git.example.org/me/apps.git", "git", KEY, ())
+    options = ClusterOptions("one", "https://git.example.org/me/apps.git", "git", (KEY,), ())
     rendering = RenderSettings(IMAGE, apps_host="apps.example.org")
     rendered = render_cluster(files, PlatformFile(), rendering, options)
     return tuple(

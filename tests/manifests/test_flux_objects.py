@@ -1,20 +1,24 @@
 """`clusters/<name>/`: what Flux is told, for 256 shards and for 4,096."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from api.domain.flux_objects import NAMESPACE, RECEIVER, ClusterOptions, render_cluster, shard_names
-from api.domain.manifests import RenderSettings
+from api.domain.manifests import RenderSettings, render_tenant
 from api.domain.networks import NOT_PUBLIC, blocked_ranges
 from api.domain.repo_layout import Ceilings, PlatformFile
 from api.init_repo import TEMPLATE, read_folder
 from api.settings import Settings
+from tests.manifests.folders import TENANT, TEXTS, app, render
 
 FILES = {path: data.decode() for path, data in read_folder(TEMPLATE / "cluster").items()}
-OPTIONS = ClusterOptions("prod", "https://git.example/apps.git", "git-auth", "ssh-ed25519 AAAA", ())
+OPTIONS = ClusterOptions(
+    "prod", "https://git.example/apps.git", "git-auth", ("ssh-ed25519 AAAA",), ()
+)
 SETTINGS = RenderSettings(
     "r:1", apps_host="apps.example.org", blocked_cidrs=("203.0.113.0/24", "fd00::/8")
 )
@@ -122,7 +126,7 @@ def test_the_shards_accounts_handle_rendered_kinds_and_no_rights():
 
 
 def test_the_policies_learn_what_is_rendered():
-    options = ClusterOptions("prod", "ssh://git@git.example/a.git", None, None, ("viewer:1",))
+    options = ClusterOptions("prod", "ssh://git@git.example/a.git", None, (), ("viewer:1",))
     files = rendered(options=options)
     (settings,) = files["admission/settings.yaml"]
     assert settings["data"]["images"] == "r:1\nviewer:1"
@@ -133,6 +137,20 @@ def test_the_policies_learn_what_is_rendered():
     source = by_name(files["git-repositories.yaml"])["shard-00"]
     assert {"secretRef", "verify"}.isdisjoint(source["spec"])
     assert "publish-keys.yaml" not in files
+
+
+def test_the_policies_let_in_the_pull_secret_that_tenants_accounts_name():
+    settings = replace(SETTINGS, image_pull_secret="ghcr-auth")
+    files = render_cluster(FILES, PlatformFile(), settings, OPTIONS)
+    allowed = yaml.safe_load(files["admission/settings.yaml"])["data"]["pullSecret"]
+    own = render_tenant(TEXTS, TENANT, settings, "3f")
+    account = yaml.safe_load(own["service-account.yaml"])
+    assert account["imagePullSecrets"] == [{"name": allowed}]
+    pod = yaml.safe_load(render(app(), settings=settings)["generated/deployment.yaml"])
+    spec = pod["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == account["metadata"]["name"], "it gets it from there"
+    (without,) = rendered()["admission/settings.yaml"]
+    assert without["data"]["pullSecret"] == ""
 
 
 def test_every_policy_is_bound_denies_and_fails_closed():

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -274,8 +275,7 @@ async def test_every_root_is_signed_where_the_platform_signs(tmp_path):
     for branch in ("main", "flux/00", CLUSTERS_BRANCH):
         assert await repo.signature_fault(await repo.head(branch), {signer.public}) is None
     written = key.with_suffix(".pub").read_text()
-    keys = yaml.safe_load(await read(repo, "clusters/prod/publish-keys.yaml"))
-    assert written.startswith(keys["stringData"]["platform.sshpub"])
+    assert [written.rpartition(" ")[0]] == await allowed_to_sign(repo)
     sources = yaml.safe_load_all(await read(repo, "clusters/prod/git-repositories.yaml"))
     verified = {s["metadata"]["name"]: s["spec"].get("verify") for s in sources}
     assert verified.pop("clusters") is None, "its commits are an operator's"
@@ -283,6 +283,35 @@ async def test_every_root_is_signed_where_the_platform_signs(tmp_path):
         "{'mode': 'HEAD', 'secretRef': {'name': 'publish-keys'}}"
     }
     await repo.close()
+
+
+async def allowed_to_sign(repo: GitopsRepo) -> list[str]:
+    """The keys of which Flux is told."""
+    keys = yaml.safe_load(await read(repo, "prod/publish-keys.yaml", CLUSTERS_BRANCH))
+    assert keys["stringData"].keys() == {"platform.sshpub"}, "one that is taken out is gone"
+    return keys["stringData"]["platform.sshpub"].splitlines()
+
+
+async def test_two_keys_may_sign_while_one_takes_the_place_of_the_other(repo):
+    old, new = (f"ssh-ed25519 {name}" for name in ("AAAAold", "AAAAnew"))
+    await upgrade(repo).run(WANTED, old)
+    both = replace(WANTED, publish_keys=(new,))
+    await upgrade(repo).run(both, old)
+    assert await allowed_to_sign(repo) == [old, new]
+    await upgrade(repo).run(WANTED, new)
+    assert await allowed_to_sign(repo) == [new, old], "what stood stays, the one in use first"
+    await upgrade(repo).run(WANTED)
+    assert await allowed_to_sign(repo) == [new, old], "also for who forgot to name the key in use"
+    await upgrade(repo).run(both, new)
+    assert await allowed_to_sign(repo) == [new]
+
+
+async def test_what_is_no_public_key_is_refused_and_changes_nothing(repo):
+    await upgrade(repo).run(WANTED, "ssh-ed25519 AAAA")
+    wrong = replace(WANTED, publish_keys=("-----BEGIN OPENSSH",))
+    with pytest.raises(InvalidRequest, match="public key"):
+        await upgrade(repo).run(wrong, "ssh-ed25519 AAAA")
+    assert await allowed_to_sign(repo) == ["ssh-ed25519 AAAA"]
 
 
 def test_a_file_of_unknown_origin_is_never_overwritten():
