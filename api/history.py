@@ -140,6 +140,14 @@ class History:
             app = None
         return PastVersion(found, app, then)
 
+    async def touched_since(self, commit: str) -> set[AppRef] | None:
+        """The apps that were changed after a commit; None when that is no commit of `main`.
+
+        What the platform did to idle apps by itself is no change.
+        """
+        await self._catch_up()
+        return await self._index.touched_since(commit)
+
     async def audit(self, wanted: AuditFilter, before: str | None, limit: int) -> AuditPage:
         """Commits of everybody; raises InvalidRequest for an unknown place to go on from."""
         await self._catch_up()

@@ -23,11 +23,12 @@ from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
 from api.intents import Intents
 from api.local.cluster import LocalCluster
 from api.opening import connect, join_publishing, make_repository, open_judging, open_records
+from api.opening_cleanup import idle_limits, make_cleaner, open_activity
 from api.publishing import Publisher
 from api.refusals import Refusals
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
-from api.routes import apps, auth, packages, pages, platform
+from api.routes import activity, apps, auth, packages, pages, platform
 from api.routes import history as past
 from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
@@ -71,7 +72,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         responses=ANY_ROUTE,
     )
-    for module in (auth, apps, past, packages, platform, pages):
+    for module in (auth, apps, activity, past, packages, platform, pages):
         app.include_router(module.router)
     # Only files that are the same for everybody are compressed: nothing can be guessed from it.
     app.router.default = GZipMiddleware(pages.Editor(settings.frontend_dist), compresslevel=6)
@@ -108,10 +109,22 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     max_apps = settings.max_apps_per_user
     counted = DeployMetrics(metrics)
     deployments = Deployments(repo, intents, judging.check, writer, store, max_apps, counted)
-    rollouts = Rollouts(repo, intents, history, publisher, cluster, store, origin, counted.saw)
+    limits = idle_limits(settings)
+    rollouts = Rollouts(
+        repo, intents, history, publisher, cluster, store, origin, counted.saw, limits
+    )
     await stack.enter_async_context(_running(counted.run(rollouts.progress)))
     poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
     watching = await stack.enter_async_context(_running(watcher.run(poll)))
+    urls = cluster.metrics_urls if isinstance(cluster, LocalCluster) else None
+    use = await stack.enter_async_context(open_activity(settings, records, urls))
+    if urls:
+        stack.push_async_callback(use.stop)
+    await stack.enter_async_context(_running(use.run()))
+    if urls:
+        cleaner = make_cleaner(settings, records, use, cluster.open_requests)
+        work = cleaner.run_every(settings.cleanup_interval * 60)
+        await stack.enter_async_context(_running(work))
     await stack.enter_async_context(_running(Housekeeping(repo.path).run(HOUSEKEEPING_SECONDS)))
     refusals = Refusals(repo, cluster, publisher, writer)
     await stack.enter_async_context(_running(refusals.run(REFUSAL_SECONDS)))

@@ -11,7 +11,7 @@ import logging
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -60,8 +60,18 @@ class Wish:
     change: Change
     shard: str | None
     answer: asyncio.Future[str] = field(repr=False)
+    #: Makes the change anew whenever it is about to be tried: what it rests on may have changed.
+    renewed: Callable[[], Awaitable[Change]] | None = field(default=None, repr=False)
     #: What was sent for it so far: the tip of `main` that was tried, and its own commit below.
     sent: list[tuple[str, str]] = field(default_factory=list)
+
+    async def renew(self) -> None:
+        """Bring the change up to date; it fails alone when that cannot be done."""
+        if self.renewed is not None and not self.answer.done():
+            try:
+                self.change = await self.renewed()
+            except Exception as error:  # noqa: BLE001  (told to whoever asked, and to nobody else)
+                self.failed(error)
 
     def saved(self, commit: str) -> None:
         """The commit is durable."""
@@ -153,7 +163,7 @@ class Pusher:
         trouble: RepositoryUnavailable | None = None
         unknown = False
         while True:
-            plan = await self._plan([w for w in wishes if not w.answer.done()], shards)
+            plan = await self._plan(wishes, shards)
             if plan.main is None:
                 plan.answer()  # nothing is to be written: what they want is on main
                 return await self._push_shards(plan.shards)
@@ -182,8 +192,10 @@ class Pusher:
                 raise _told(trouble, unknown=unknown)
 
     async def _plan(self, wishes: Sequence[Wish], shards: Collection[str]) -> _Plan:
+        for wish in wishes:
+            await wish.renew()
         with self._repo.gathering():
-            return await self._planned(wishes, shards)
+            return await self._planned([w for w in wishes if not w.answer.done()], shards)
 
     async def _planned(self, wishes: Sequence[Wish], shards: Collection[str]) -> _Plan:
         main = await self._repo.head(MAIN)

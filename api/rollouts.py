@@ -19,6 +19,7 @@ from api.clients.gitops_repo import GitopsRepo
 from api.clients.store import Store
 from api.domain import publication
 from api.domain.addresses import without_addresses
+from api.domain.idleness import Limits, deadlines
 from api.domain.manifests import intent_digest
 from api.domain.names import AppRef, app_path, shard_of
 from api.domain.progress import (
@@ -59,8 +60,9 @@ class Overview:
     app: StoredApp
     url: str
     status: AppState
-    last_activity_at: datetime
-    expires_at: datetime | None
+    last_activity_at: datetime  # the last deploy, where no use is known
+    hibernates_at: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Rollouts:
         store: Store,
         apps_origin: str,
         saw: Callable[[AppRef, Progress], None] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._repo = repo
         self._intents = intents
@@ -109,6 +112,7 @@ class Rollouts:
         self._store = store
         self._apps_origin = apps_origin
         self._saw = saw  # told of every answer
+        self._limits = limits  # None: nobody judges apps idle
         self._first: OrderedDict[tuple[AppRef, str], str] = OrderedDict()
         self._carried: OrderedDict[tuple[AppRef, str, str], bool] = OrderedDict()
         self._known: OrderedDict[AppRef, Running] = OrderedDict()
@@ -124,9 +128,9 @@ class Rollouts:
         used = await self._store.last_activity([app.ref for app in apps])
         found = await asyncio.gather(*(self._last_known(app.ref) for app in apps))
         return [
-            Overview(app, now.url, now.status, max(used.get(app.ref, at), at), expires_at=None)
+            Overview(app, now.url, now.status, at, *deadlines(app.file, at, self._limits))
             for app, now in zip(apps, found, strict=True)
-            for at in [app.deployed_at]
+            for at in [used.get(app.ref, app.deployed_at)]
         ]
 
     async def overview_after_deploy(self, app: StoredApp) -> Overview:
@@ -135,7 +139,7 @@ class Rollouts:
             return (await self.overviews([app]))[0]
         except PlatformError:
             _LOG.exception("saved, but the state of %s cannot be told", app.ref)
-            return Overview(app, self.url(app.ref), "deploying", app.deployed_at, expires_at=None)
+            return Overview(app, self.url(app.ref), "deploying", app.deployed_at)
 
     async def progress(self, ref: AppRef) -> Progress:
         """How far the app's newest intent has come; raises NotFound for no app of this tenant."""
@@ -150,10 +154,7 @@ class Rollouts:
         return running
 
     async def _last_known(self, ref: AppRef) -> Running:
-        """The status; while the cluster cannot be observed, what was known of it before.
-
-        A list of apps opens the editor, which needs no cluster.
-        """
+        """The status; what was known of it before while the cluster cannot be observed."""
         try:
             return await self.status(ref)
         except ClusterUnavailable as error:

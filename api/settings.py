@@ -158,6 +158,25 @@ class Settings(BaseSettings):
     idle_hours: Annotated[int, Field(ge=1)] = Field(
         24, description="Hours without use after which an app may be removed."
     )
+    hibernate_hours: Annotated[int, Field(ge=1)] | None = Field(
+        None,
+        description="Hours without use after which an app is put to sleep, less than `IDLE_HOURS`; "
+        "without it, apps do not sleep before they are removed.",
+    )
+    cleanup_interval: Annotated[float, Field(ge=1, le=1440)] = Field(
+        15.0,
+        description="Minutes between looks for idle apps (embedded; in a cluster the CronJob "
+        "`cleanup` has its own schedule).",
+    )
+    cleanup_batch: Annotated[int, Field(ge=1, le=5000)] = Field(
+        1000, description="How many apps one look puts to sleep or removes at most."
+    )
+    traefik_metrics_url: str | None = Field(
+        None,
+        description="Addresses of the routers' Prometheus metrics, comma-separated, such as "
+        "`http://traefik-metrics.traefik:9100/metrics`: a name that gives every router's own "
+        "address. Without it nothing is known of use, and no app is removed (cluster).",
+    )
     runner_python: Path = Field(
         Path("runner/.venv/bin/python"), description="Python that runs the apps (embedded)."
     )
@@ -216,6 +235,8 @@ class Settings(BaseSettings):
             raise ValueError("PORT and APPS_PORT must differ: apps need an origin of their own")
         for cidr in split_list(self.blocked_cidrs):
             _require_network(cidr)
+        if self.hibernate_hours and self.hibernate_hours >= self.idle_hours:
+            raise ValueError("HIBERNATE_HOURS must be less than IDLE_HOURS")
         if not split_list(self.traefik_entry_points):
             raise ValueError("TRAEFIK_ENTRY_POINTS must name one at least")
         if self.mode == "cluster" and not _names_one_image(self.runner_image):
@@ -226,8 +247,9 @@ class Settings(BaseSettings):
     def _addresses_have_their_scheme(self) -> Self:
         if self.mongo_uri and not self.mongo_uri.get_secret_value().startswith(_MONGODB):
             raise ValueError("MONGO_URI must begin with mongodb:// or mongodb+srv://")
-        for name in ("router_url", "flux_receiver_url"):
-            url: str | None = getattr(self, name)
+        urls = [(name, getattr(self, name)) for name in ("router_url", "flux_receiver_url")]
+        urls += [("traefik_metrics_url", u) for u in split_list(self.traefik_metrics_url or "")]
+        for name, url in urls:
             if url and not url.startswith(("http://", "https://")):
                 raise ValueError(f"{name.upper()} must begin with http:// or https://")
         return self

@@ -7,12 +7,13 @@ durable upstream.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import Change, GitopsRepo
+from api.domain.commit_message import COMMITTER
 from api.errors import OutcomeUnknown, PlatformError, RepositoryUnavailable
 from api.pushing import Pusher, Refused, ShardPublisher, Wish
 
@@ -24,6 +25,7 @@ _MAX_BATCH: Final = 256
 _BACKGROUND_SHARDS: Final = 8
 #: … and how many ride along when somebody waits, so that they get through on a busy day too.
 _RIDING_ALONG: Final = 1
+_NOTHING: Final = Change({}, "", COMMITTER)
 #: Seconds that a push under way is given to end when the platform stops.
 _GRACE: Final = 5.0
 
@@ -87,6 +89,27 @@ class Writer:
         self._wishes.append(wish)
         self._wake.set()
         return await wish.answer
+
+    async def write_renewed(self, renewed: Callable[[], Awaitable[Change]]) -> str | None:
+        """Commit what `renewed` makes, which is asked whenever it is about to be tried.
+
+        None when it wanted nothing any more. For mass changes: no shard is published with it, the
+        next look does that in the background. Raises as `write` does, and whatever PlatformError
+        `renewed` raises.
+        """
+        if not self._runs:
+            raise _stopping()
+        made: list[Change] = []
+
+        async def make() -> Change:
+            made.append(await renewed())
+            return made[-1]
+
+        answer: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._wishes.append(Wish(_NOTHING, None, answer, make))
+        self._wake.set()
+        commit = await answer
+        return commit if made[-1].edits else None
 
     async def publish(self, shard: str) -> None:
         """Bring a shard in step with `main`, after those who wait; returns when it was tried."""

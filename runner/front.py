@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from environment import Environment
+from probes import Health
 
 logger = logging.getLogger("uvicorn.error")
 
@@ -20,8 +21,9 @@ MAX_LOGGED_PATH = 300
 class Front(ProxyHeadersMiddleware):
     """The ASGI application that uvicorn serves: the learner's, seen from behind the router."""
 
-    def __init__(self, app: Any, environment: Environment) -> None:
+    def __init__(self, app: Any, environment: Environment, health: Health) -> None:
         super().__init__(self._serve, environment.trusted)
+        self.health = health
         self.learners = app
         self.root = environment.root_path.encode("ascii")
         self.intent = environment.intent.encode("latin-1")
@@ -39,7 +41,12 @@ class Front(ProxyHeadersMiddleware):
         client = scope.get("client")
         if client and client[0] in self.trusted_hosts:
             _use_forwarded_host(scope)
-        await super().__call__(scope, receive, send)
+        # The router counts what has ended: what goes on for days, only this tells.
+        self.health.open += 1
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self.health.open -= 1
 
     async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
         failed = False

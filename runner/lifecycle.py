@@ -58,7 +58,7 @@ def run(environment: Environment, when_loaded: Callable[[], None]) -> int:
     app = load(environment.entrypoint, files)
     when_loaded()
     adapt(app, environment.workdir)
-    return serve(Front(app, environment), environment, health, listener, files)
+    return serve(Front(app, environment, health), environment, health, listener, files)
 
 
 def serve(

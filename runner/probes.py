@@ -35,6 +35,7 @@ class Health:
     intent: str
     serving: bool = False  # startup is done and the process was not asked to stop
     served: bool = False  # it was serving once
+    open: int = 0  # requests, streams and WebSockets under way, without the platform's probes
     answered: float | None = None  # time.monotonic() when the event loop last ran; None before
 
     def silent(self) -> float:
@@ -55,7 +56,9 @@ class Health:
             return (200 if self.serving and silent < SILENT_SECONDS else 503), body
         if path == "/live":
             return (200 if silent < STUCK_SECONDS else 503), body
-        return 404, {"message": "Here are only /ready and /live."}
+        if path == "/usage":
+            return 200, {"intent": self.intent, "open": self.open}
+        return 404, {"message": "Here are only /ready, /live and /usage."}
 
 
 def start_probes(listener: socket.socket, health: Health, parent_fd: int | None) -> None:

@@ -39,6 +39,12 @@ class Cluster(Protocol):
     ) -> AsyncIterator[LogLine]:
         """The app's output, oldest first; with `follow` it goes on until the caller stops."""
 
+    async def open_requests(self, ref: AppRef) -> int:
+        """How many requests, streams and WebSockets the app's pods serve at this moment.
+
+        Raises ClusterUnavailable when one of them does not tell.
+        """
+
     async def poke(self, shards: Collection[str]) -> None:
         """Tell Flux that these shard branches moved."""
 

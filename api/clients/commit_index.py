@@ -220,6 +220,21 @@ class CommitIndex:
         )
         return [AppCommit(**_fields(row), ref=ref) for row in rows]
 
+    async def touched_since(self, commit: str) -> set[AppRef] | None:
+        """The apps that commits after this one touch; None when it is not known.
+
+        What the platform did to idle apps by itself is no touch.
+        """
+        if not await self.knows(commit):
+            return None
+        rows = await self._database.read(
+            "SELECT DISTINCT user_id, app_id FROM commits c JOIN app_commits USING (ordinal)"
+            " WHERE c.ordinal > (SELECT ordinal FROM commits WHERE commit_id = ?)"
+            " AND c.kind <> 'cleanup'",
+            (commit,),
+        )
+        return {AppRef(str(row[0]), str(row[1])) for row in rows}
+
     async def audit(
         self, wanted: AuditFilter, limit: int, *, before: str | None, apps: int
     ) -> list[AuditedCommit]:

@@ -1,6 +1,6 @@
 """Shards as both branches have them, read in one go; only tenants that moved are opened."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -9,10 +9,10 @@ import pygit2
 from api.clients import git_trees
 from api.clients.git_trees import Entry
 from api.domain.commit_message import source_commit
-from api.domain.names import AppRef, is_id
+from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import NOT_APPS
 from api.domain.quarantine import QUARANTINE_FILE
-from api.domain.repo_layout import is_shard_branch, shard_branch
+from api.domain.repo_layout import is_shard_branch, shard_branch, tenant_folder
 
 _REFS: Final = "refs/heads/"
 _ROOT_FILES: Final = frozenset({"README.md", QUARANTINE_FILE})
@@ -55,6 +55,48 @@ def apps_of(tenants: Mapping[str, Entry]) -> dict[AppRef, Entry]:
         for name, entry in tenant.children.items()
         if is_app(name, entry)
     }
+
+
+def all_apps(repository: pygit2.Repository, main: str) -> list[AppRef]:
+    """Every app on `main`; by ids alone, for there may be very many."""
+    shards = git_trees.find(git_trees.root(repository, main), "apps")
+    return [
+        AppRef(user_id, app_id)
+        for name, shard in _folder(shards).items()
+        for user_id, tenant in _folder(shard).items()
+        if is_id(user_id) and shard_of(user_id, len(name)) == name
+        for app_id, app in _folder(tenant).items()
+        if isinstance(app, pygit2.Tree) and is_id(app_id) and app_id not in NOT_APPS
+    ]
+
+
+@dataclass(frozen=True)
+class AppFolderSeen:
+    """An app's folder on `main` by its object id, and the settings files that concern it."""
+
+    tree: str
+    app: bytes  # app.yaml; empty without it
+    tenant: bytes  # tenant.yaml of whose it is; empty without it
+
+
+def app_folders(
+    repository: pygit2.Repository, main: str, refs: Sequence[AppRef], digits: int
+) -> dict[AppRef, AppFolderSeen]:
+    """The folders of these apps; those that are not there are left out."""
+    root = git_trees.root(repository, main)
+    found = {}
+    for ref in refs:
+        tenant = git_trees.find(root, tenant_folder(ref.user_id, digits))
+        folder = git_trees.find(tenant, ref.app_id) if isinstance(tenant, pygit2.Tree) else None
+        if isinstance(tenant, pygit2.Tree) and isinstance(folder, pygit2.Tree):
+            settings = _data(folder, "app.yaml"), _data(tenant, "tenant.yaml")
+            found[ref] = AppFolderSeen(str(folder.id), *settings)
+    return found
+
+
+def _data(tree: pygit2.Tree, name: str) -> bytes:
+    found = git_trees.find(tree, name)
+    return found.data if isinstance(found, pygit2.Blob) else b""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from api.clients.kubernetes_objects import (
 )
 from api.clients.kubernetes_watch import Key, Watch
 from api.clients.route_checks import SURE, RouteChecks
+from api.clients.runner_probes import open_requests
 from api.domain.flux_objects import NAMESPACE
 from api.domain.names import AppRef, namespace_of, shard_of
 from api.domain.rollout import LiveVersion, Observation, Pod, Shard
@@ -37,6 +38,8 @@ from api.settings import Settings
 _LOG: Final = logging.getLogger(__name__)
 #: A start waits for so long for the first lists; then the platform serves, and /readyz says why.
 _FIRST_LISTS_SECONDS: Final = 15.0
+#: Of a runner's own answers: templates/app/generated/deployment.yaml.
+_PROBE_PORT: Final = 8001
 _Tip = Callable[[str], Awaitable[str | None]]
 
 
@@ -150,6 +153,14 @@ class KubernetesCluster:
     ) -> AsyncIterator[LogLine]:
         """The output of all the app's pods, oldest first; nothing for an unknown app."""
         return self._logs.lines(ref, follow=follow, previous=previous, tail=tail)
+
+    async def open_requests(self, ref: AppRef) -> int:
+        """How much the app's pods serve at this moment; raises ClusterUnavailable."""
+        if problem := await self.problem():
+            raise ClusterUnavailable(problem)
+        pods = [pod for pod in self._pods_of(ref) if pod.phase in ("ready", "starting")]
+        hosts = [pod.address for pod in pods if pod.address]
+        return sum(await asyncio.gather(*(open_requests(host, _PROBE_PORT) for host in hosts)))
 
     async def poke(self, shards: Collection[str]) -> None:
         """Have Flux told that these branches moved, now and until its sources follow."""

@@ -58,6 +58,7 @@ class SeenPod:
     exit_code: int | None
     failed: FailedContainer | None
     runs: str | None  # id of the container that runs now or ran last: it has a log
+    address: str | None = None  # its own in the cluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def read_pod(raw: Raw) -> SeenPod | None:
         exit_code=ended.get("exitCode"),
         failed=failed or None,
         runs=running or (failed.id if failed else None),
+        address=status.get("podIP"),
     )
 
 

@@ -9,7 +9,7 @@ of the servers has them in its journal.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, Self, TypeVar
 from urllib.parse import parse_qsl, urlsplit
@@ -18,6 +18,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import ReturnDocument
 from pymongo.errors import (
     AutoReconnect,
+    BulkWriteError,
     DuplicateKeyError,
     OperationFailure,
     PyMongoError,
@@ -32,6 +33,9 @@ OPERATION_SECONDS: Final = 5.0
 _DRIVER_MS: Final = 4000
 #: More than the driver gets by itself: each replica has 5 threads per processor that use them.
 MAX_CONNECTIONS: Final = 50
+#: Documents changed by one command: it ends well within its time.
+MANY_AT_ONCE: Final = 1000
+_DUPLICATE: Final = 11000
 DEFAULT_DATABASE: Final = "fastapi_platform"
 #: Raise it when documents that are there must change; an older program then refuses to start.
 SCHEMA_VERSION: Final = 1
@@ -132,6 +136,11 @@ class MongoDatabase:
                 result = await work
         except DuplicateKeyError as error:
             raise Duplicate from error
+        except BulkWriteError as error:
+            codes = {each.get("code") for each in error.details.get("writeErrors", ())}
+            if codes != {_DUPLICATE}:
+                raise DatabaseUnavailable("The database refused a part of what was sent.") from None
+            raise Duplicate from error
         except (PyMongoError, TimeoutError) as error:
             reason = _reason(error)
             if not self._is_away:
@@ -212,6 +221,21 @@ class Collection:
         )
         found: Document | None = await self._bounded(work)
         return found
+
+    async def raise_many(self, ids: Sequence[str], field: str, value: str) -> None:
+        """Have the field of these documents not below the value; those that are missing are made.
+
+        Many in one step; of two at once, both get what is highest.
+        """
+        for start in range(0, len(ids), MANY_AT_ONCE):
+            chunk = list(ids[start : start + MANY_AT_ONCE])
+            # Made first and then raised: an upsert of each would be as many steps as documents.
+            known = {each["_id"] for each in await self.find({"_id": {"$in": chunk}})}
+            if missing := [{"_id": each, field: value} for each in chunk if each not in known]:
+                with suppress(Duplicate):  # made by another process in this moment
+                    await self._bounded(self._collection.insert_many(missing, ordered=False))
+            lower = {"_id": {"$in": chunk}, field: {"$lt": value}}
+            await self._bounded(self._collection.update_many(lower, {"$max": {field: value}}))
 
     async def delete(self, wanted: Document) -> None:
         """Delete every document that fits."""

@@ -27,6 +27,7 @@ from api.clients.store import (
     UserIdTaken,
     UsernameTaken,
     from_text,
+    minute_of,
     to_text,
     unused_version,
 )
@@ -58,6 +59,7 @@ class MongoStore(Store):
         self._invitations = database.collection("invitations")
         self._keys = database.collection("idempotency_keys")
         self._activity = database.collection("activity")
+        self._notes = database.collection("notes")
         self._leases = MongoLeases(database)
 
     async def add_account(
@@ -205,6 +207,9 @@ class MongoStore(Store):
         except Duplicate:  # made by another request in this moment
             await self._activity.change({"_id": _app(ref)}, used)
 
+    async def touch_many(self, refs: Several[AppRef], at: datetime) -> None:
+        await self._activity.raise_many([_app(ref) for ref in refs], "at", to_text(minute_of(at)))
+
     async def last_activity(self, refs: Several[AppRef]) -> Mapping[AppRef, datetime]:
         known = {_app(ref): ref for ref in refs}
         found = await self._activity.find({"_id": {"$in": list(known)}})
@@ -212,6 +217,17 @@ class MongoStore(Store):
 
     async def forget_app(self, ref: AppRef) -> None:
         await self._activity.delete({"_id": _app(ref)})
+
+    async def keep_note(self, name: str, text: str) -> None:
+        change = {"$set": {"text": text}}
+        try:
+            await self._notes.change({"_id": name}, change, upsert=True)
+        except Duplicate:  # made by another process in this moment
+            await self._notes.change({"_id": name}, change)
+
+    async def note(self, name: str) -> str | None:
+        found = await self._notes.find_one({"_id": name})
+        return str(found["text"]) if found else None
 
     async def take_lease(self, lease: Lease, *, now: datetime) -> Lease:
         return await self._leases.take(lease, now)

@@ -145,8 +145,9 @@ async def _intent_at(client: httpx2.AsyncClient, ref: AppRef) -> str | None:
     """The same; raises TimeoutError when nothing answers in time."""
     try:
         async with (
+            # OPTIONS: the router counts it as such, and not as use of the app.
             asyncio.timeout(_SECONDS),  # of all of it: a byte now and then is no answer
-            client.stream("GET", f"{app_path(ref)}/") as answer,
+            client.stream("OPTIONS", f"{app_path(ref)}/") as answer,
         ):
             if answer.status_code != _NO_CONTENT:
                 return None  # without its body, which is a learner's and may have no end

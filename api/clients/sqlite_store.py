@@ -21,6 +21,7 @@ from api.clients.store import (
     UserIdTaken,
     UsernameTaken,
     from_text,
+    minute_of,
     to_text,
     unused_version,
 )
@@ -50,6 +51,7 @@ SCHEMA: Final = (
         user_id TEXT NOT NULL, app_id TEXT NOT NULL, at TEXT NOT NULL,
         PRIMARY KEY (user_id, app_id)
     ) STRICT""",
+    "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, text TEXT NOT NULL) STRICT",
     """CREATE TABLE IF NOT EXISTS leases (
         name TEXT PRIMARY KEY, holder TEXT NOT NULL, expires_at TEXT NOT NULL
     ) STRICT""",
@@ -221,6 +223,17 @@ class SqliteStore(Store):
             (ref.user_id, ref.app_id, to_text(at)),
         )
 
+    async def touch_many(self, refs: Collection[AppRef], at: datetime) -> None:
+        used = to_text(minute_of(at))
+        rows = [(ref.user_id, ref.app_id, used) for ref in refs]
+        await self._database.write(
+            lambda connection: connection.executemany(
+                "INSERT INTO activity (user_id, app_id, at) VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at > at",
+                rows,
+            )
+        )
+
     async def last_activity(self, refs: Collection[AppRef]) -> Mapping[AppRef, datetime]:
         # json_each carries any number of ids in one parameter.
         pairs = json.dumps([[ref.user_id, ref.app_id] for ref in refs])
@@ -235,6 +248,16 @@ class SqliteStore(Store):
         await self._execute(
             "DELETE FROM activity WHERE user_id = ? AND app_id = ?", (ref.user_id, ref.app_id)
         )
+
+    async def keep_note(self, name: str, text: str) -> None:
+        await self._execute(
+            "INSERT INTO notes VALUES (?, ?) ON CONFLICT DO UPDATE SET text = excluded.text",
+            (name, text),
+        )
+
+    async def note(self, name: str) -> str | None:
+        rows = await self._database.read("SELECT text FROM notes WHERE name = ?", (name,))
+        return str(rows[0][0]) if rows else None
 
     async def take_lease(self, lease: Lease, *, now: datetime) -> Lease:
         def take(connection: sqlite3.Connection) -> sqlite3.Row:

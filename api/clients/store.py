@@ -178,11 +178,23 @@ class Store(Protocol):
     async def touch(self, ref: AppRef, at: datetime) -> None:
         """The app was used at this time; an earlier time than the known one changes nothing."""
 
+    async def touch_many(self, refs: Collection[AppRef], at: datetime) -> None:
+        """These apps were used in this minute: written in few steps, for any number of them.
+
+        An app that was used in the same minute or later is left as it is.
+        """
+
     async def last_activity(self, refs: Collection[AppRef]) -> Mapping[AppRef, datetime]:
         """When each of the apps was last used; apps never used are left out."""
 
     async def forget_app(self, ref: AppRef) -> None:
         """Drop what is kept about an app that no longer exists."""
+
+    async def keep_note(self, name: str, text: str) -> None:
+        """Keep a text of the platform's own under a name, instead of what stands there."""
+
+    async def note(self, name: str) -> str | None:
+        """What was kept under the name."""
 
     async def take_lease(self, lease: Lease, *, now: datetime) -> Lease:
         """What stands under the lease's name: `lease` itself if it was free or the same holder's.
@@ -201,6 +213,11 @@ class Store(Protocol):
 def to_text(at: datetime) -> str:
     """A time as it is stored: UTC, fixed width, so that the order of texts is that of times."""
     return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def minute_of(at: datetime) -> datetime:
+    """The minute in which a time lies."""
+    return at.astimezone(UTC).replace(second=0, microsecond=0)
 
 
 def unused_version() -> int:

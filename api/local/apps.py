@@ -99,6 +99,10 @@ class LocalApp:
         """The version that was last seen serving."""
         return LiveVersion(self.record.intent, self.record.config_map) if self.record else None
 
+    async def open_requests(self) -> int:
+        """What its processes serve at this moment; raises ClusterUnavailable."""
+        return sum([await pod.open_requests() for pod in list(self._pods)])
+
     def logs(self, *, follow: bool, previous: bool, tail: int) -> AsyncIterator[LogLine]:
         """Its output, oldest first."""
         return self._log.lines(follow=follow, previous=previous, tail=tail)

@@ -80,6 +80,10 @@ class LocalCluster:
         await self._processes.close()
         await asyncio.to_thread(self._folder.release)
 
+    def metrics_urls(self) -> list[str]:
+        """Where the router tells how often each app was asked for."""
+        return [self._router.metrics_url]
+
     async def observe(self, ref: AppRef) -> Observation:
         """What is known of the app now; reads memory only."""
         return self._observation(ref)
@@ -121,6 +125,11 @@ class LocalCluster:
         if app := self._reconciler.apps.get(ref):
             async for line in app.logs(follow=follow, previous=previous, tail=tail):
                 yield line
+
+    async def open_requests(self, ref: AppRef) -> int:
+        """Requests, streams and WebSockets under way; raises ClusterUnavailable."""
+        app = self._reconciler.apps.get(ref)
+        return await app.open_requests() if app else 0
 
     async def poke(self, shards: Collection[str]) -> None:
         """Look at the branches now; all of them, which costs one listing."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from api.clients.runner_probes import open_requests, probe
 from api.local.logs import AppLog
 from api.local.objects import PodTemplate
 from api.local.processes import Process, Processes
@@ -17,7 +18,6 @@ from api.settings import Settings
 
 #: Below the ports that systems give to outgoing connections (from 32768 on Linux, 49152 on macOS).
 _PORTS: Final = range(20000, 32000)
-_PROBE_SECONDS: Final = 1.0
 _OK: Final = 200
 _ENTRYPOINT: Final = Path(__file__).parents[2] / "runner" / "entrypoint.py"
 
@@ -76,7 +76,7 @@ class Node:
 
     async def ready_intent(self, port: int) -> str | None:
         """The version that serves, as the runner's own port tells; None while none does."""
-        status, body = await self._probe(port, "/ready")
+        status, body = await probe("127.0.0.1", port, "/ready")
         try:
             return str(json.loads(body)["intent"]) if status == _OK else None
         except (ValueError, LookupError, TypeError):
@@ -84,25 +84,19 @@ class Node:
 
     async def is_alive(self, port: int) -> bool:
         """Whether the runner has not given up on its app's event loop."""
-        status, _ = await self._probe(port, "/live")
+        status, _ = await probe("127.0.0.1", port, "/live")
         return status == _OK
 
-    async def _probe(self, port: int, path: str) -> tuple[int, bytes]:
-        """Status and body of the runner's own answer; status 0 when there is none.
+    async def open_requests(self, port: int) -> int:
+        """What the app serves at this moment; raises ClusterUnavailable when it is not told."""
+        return await open_requests("127.0.0.1", port)
 
-        Plain sockets: an HTTP client's millisecond, asked every few, would slow down the start.
-        """
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                try:
-                    writer.write(f"GET {path} HTTP/1.1\r\nhost: probe\r\n\r\n".encode())
-                    head, _, body = (await reader.read()).partition(b"\r\n\r\n")
-                finally:
-                    writer.close()
-            return int(head.split(b" ", 2)[1]), body
-        except (OSError, IndexError, ValueError, TimeoutError):
-            return 0, b""
+
+def free_port(host: str) -> int:
+    """A port on which nobody listens now."""
+    with socket.socket() as listener:
+        listener.bind((host, 0))
+        return int(listener.getsockname()[1])
 
 
 def port_is_free(host: str, port: int) -> bool:

@@ -87,6 +87,12 @@ class LocalPod:
             log_tail=self._log_tail,
         )
 
+    async def open_requests(self) -> int:
+        """What it serves at this moment; raises ClusterUnavailable when it does not tell."""
+        if self._process is None or self._process.exit_code is not None:
+            return 0
+        return await self._node.open_requests(self._probe_port)
+
     async def stop(self, grace: float | None = None) -> None:
         """End it for good; its folder and ports are free afterwards."""
         self._become("stopping")

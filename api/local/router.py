@@ -21,7 +21,7 @@ from api.errors import ClusterUnavailable
 from api.local import tasks
 from api.local.certificate import make_certificate
 from api.local.logs import AppLog
-from api.local.node import port_is_free
+from api.local.node import free_port, port_is_free
 from api.local.processes import Process, Processes
 from api.local.routes import Backend, as_file, dynamic_configuration
 from api.settings import Settings
@@ -36,6 +36,7 @@ _STAYED_UP: Final = 60.0
 _POLL: Final = 0.02
 _LOOPBACKS: Final = {"127.0.0.1", "localhost", "0.0.0.0", "::", "::1"}  # noqa: S104  (compared)
 _PROBE: Final = {"fastapi-platform-probe": "1"}  # answered by the runner, not by the app
+_METRICS: Final = "metrics"
 _ENCODED: Final = (
     *("Slash", "BackSlash", "NullCharacter", "Semicolon"),
     *("Percent", "QuestionMark", "Hash"),
@@ -58,6 +59,7 @@ class Router:
         self._log = AppLog(self._folder / "log")
         self._backends: dict[AppRef, Backend] = {}
         self._dirty = asyncio.Event()
+        self._metrics_port = 0
         self._process: Process | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.problem: str | None = None
@@ -78,7 +80,6 @@ class Router:
                 hint="`make setup` installs it; the image for clusters is without: MODE=cluster.",
             )
         await self._wait_for_port()
-        await asyncio.to_thread(self._write_static)
         await asyncio.to_thread(self._write_routes)
         self._process = await self._launch()
         if not await self._wait_answering(self._process):
@@ -108,6 +109,11 @@ class Router:
         if self._backends.pop(ref, None):
             self._dirty.set()
 
+    @property
+    def metrics_url(self) -> str:
+        """Where it tells how often each app was asked for."""
+        return f"http://127.0.0.1:{self._metrics_port}/metrics"
+
     async def intent_at(self, ref: AppRef) -> str | None:
         """The version that answers at the app's own address; None when none does."""
         return await intent_at(self._client, ref)
@@ -118,6 +124,16 @@ class Router:
         if self._host not in _LOOPBACKS:
             points["loopback"] = f"127.0.0.1:{self._port}"
         return points
+
+    def _all_entry_points(self) -> dict[str, Any]:
+        refused = {f"allowEncoded{name}": False for name in _ENCODED}
+        points: dict[str, Any] = {
+            name: {"address": address, "http": {"encodedCharacters": refused}}
+            for name, address in self._entry_points.items()
+        }
+        # Another one at each start: a port that was free then.
+        self._metrics_port = free_port("127.0.0.1")
+        return points | {_METRICS: {"address": f"127.0.0.1:{self._metrics_port}"}}
 
     async def _wait_for_port(self) -> None:
         deadline = time.monotonic() + _PORT_SECONDS
@@ -132,13 +148,17 @@ class Router:
     def _write_static(self) -> None:
         (self._folder / "dynamic").mkdir(parents=True, exist_ok=True)
         make_certificate(self._folder / "unused.crt", self._folder / "unused.key")
-        refused = {f"allowEncoded{name}": False for name in _ENCODED}
         content = {
             "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
             "log": {"level": "WARN", "noColor": True},
-            "entryPoints": {
-                name: {"address": address, "http": {"encodedCharacters": refused}}
-                for name, address in self._entry_points.items()
+            "entryPoints": self._all_entry_points(),
+            "metrics": {
+                "prometheus": {
+                    "entryPoint": _METRICS,
+                    "addServicesLabels": True,
+                    "addEntryPointsLabels": False,
+                    "buckets": [1.0],
+                }
             },
             "providers": {
                 "providersThrottleDuration": "5ms",
@@ -163,6 +183,7 @@ class Router:
         if http := dynamic_configuration(dict(self._backends), list(self._entry_points)):
             configuration["http"] = http
         # Written beside the watched folder and moved in whole: Traefik never reads half a file.
+        (self._folder / "dynamic").mkdir(parents=True, exist_ok=True)
         written = self._folder / "routes.yaml"
         written.write_bytes(as_file(configuration))
         written.replace(self._folder / "dynamic" / "routes.yaml")
@@ -179,6 +200,7 @@ class Router:
                 self._dirty.set()
 
     async def _launch(self) -> Process:
+        await asyncio.to_thread(self._write_static)
         try:
             return await self._processes.spawn(
                 [
@@ -197,7 +219,7 @@ class Router:
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline and process.exit_code is None:
             with contextlib.suppress(httpx2.HTTPError):
-                await self._client.get("/")
+                await self._client.options("/")
                 return process.exit_code is None
             await asyncio.wait({process.ended}, timeout=_POLL)
         return False

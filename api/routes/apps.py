@@ -228,6 +228,7 @@ def app_fields(overview: Overview) -> dict[str, object]:
         "created_at": app.created_at,
         "deployed_at": app.deployed_at,
         "last_activity_at": overview.last_activity_at,
+        "hibernates_at": overview.hibernates_at,
         "expires_at": overview.expires_at,
     }
 

@@ -117,6 +117,7 @@ class App(BaseModel):
     created_at: datetime
     deployed_at: datetime
     last_activity_at: datetime
+    hibernates_at: datetime | None = Field(description="When it may be put to sleep, likewise.")
     expires_at: datetime | None = Field(description="When it may be removed if nobody uses it.")
 
 
@@ -131,6 +132,10 @@ class AppList(BaseModel):
 
 class Deploy(App):
     pass
+
+
+class Used(BaseModel):
+    last_activity_at: datetime
 
 
 class Commit(BaseModel):

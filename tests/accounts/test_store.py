@@ -250,6 +250,44 @@ async def test_activity_only_moves_forward_and_belongs_to_one_app(store: Store):
     assert await store.last_activity(many) == {others: NOW + DAY}
 
 
+async def test_the_use_of_many_apps_is_written_at_once_and_only_moves_forward(store: Store):
+    refs = [AppRef("u1", f"a{n}") for n in range(2500)]
+    minute = NOW.replace(second=0, microsecond=0)
+    await store.touch(refs[0], NOW + DAY)
+    await store.touch(refs[1], NOW)  # in the same minute
+    await store.touch_many(refs, NOW)
+    expected = dict.fromkeys(refs, minute) | {refs[0]: NOW + DAY, refs[1]: NOW}
+    assert await store.last_activity(refs) == expected
+    await store.touch_many(refs[1:3], NOW - DAY)
+    assert await store.last_activity(refs) == expected
+    await store.touch_many(refs[1:3], NOW + DAY)
+    later = await store.last_activity(refs[:3])
+    assert later == {refs[0]: NOW + DAY, refs[1]: minute + DAY, refs[2]: minute + DAY}
+    await store.touch_many([], NOW)
+
+
+async def test_many_who_write_the_use_of_new_apps_at_once_leave_none_out(store: Store):
+    refs = [AppRef("u1", f"a{n}") for n in range(50)]
+    moments = [NOW + n * timedelta(minutes=1) for n in range(8)]
+    await asyncio.gather(*(store.touch_many(refs, at) for at in moments))
+    written = {at.replace(second=0, microsecond=0) for at in moments}
+    kept = await store.last_activity(refs)
+    assert kept.keys() == set(refs)
+    # Which of them is the last, only a server with atomic updates decides: FerretDB has none.
+    assert set(kept.values()) <= written
+    if isinstance(store, SqliteStore):
+        assert set(kept.values()) == {max(written)}
+
+
+async def test_a_note_is_what_was_kept_last(store: Store):
+    assert await store.note("one") is None
+    await asyncio.gather(*(store.keep_note("one", "first") for _ in range(8)))
+    await store.keep_note("two", "")
+    await store.keep_note("one", "é 'second'")
+    assert await store.note("one") == "é 'second'"
+    assert await store.note("two") == ""
+
+
 async def test_times_of_other_zones_are_the_same_moments(store: Store):
     ref = AppRef("u1", "shop")
     east = NOW.astimezone(tz=datetime.fromisoformat("2026-01-01T00:00:00+09:00").tzinfo)

@@ -101,6 +101,7 @@ def _settings(
         "KUBECONFIG": str(_backends_kubeconfig(cluster, folder, lines)),
         "RUNNER_IMAGE": cluster.runner_image,
         "ROUTER_URL": cluster.apps_url,
+        **({"TRAEFIK_METRICS_URL": metrics} if (metrics := cluster.traefik_metrics_url) else {}),
         "FLUX_RECEIVER_URL": lines.receiver.url if lines else cluster.receiver_url,
         "FLUX_RECEIVER_TOKEN_FILE": str(token),
     }

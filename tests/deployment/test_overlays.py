@@ -45,7 +45,7 @@ def test_everything_is_in_one_namespace_and_belongs_to_the_platform(name: str):
 @pytest.mark.parametrize("name", OVERLAYS)
 def test_every_pod_is_restricted_bounded_and_writes_only_where_it_may(name: str):
     templates = pod_templates(overlay(name))
-    assert len(templates) == 4
+    assert len(templates) == 5
     for pod in templates.values():
         spec = pod["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
@@ -64,10 +64,10 @@ def test_every_pod_is_restricted_bounded_and_writes_only_where_it_may(name: str)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_only_the_backend_has_a_way_to_the_api_server(name: str):
+def test_only_the_backend_and_its_cleanup_have_a_way_to_the_api_server(name: str):
     for what, pod in pod_templates(overlay(name)).items():
         mounted = pod["spec"].get("automountServiceAccountToken", True)
-        assert mounted is (what == "Deployment backend")
+        assert mounted is (what in {"Deployment backend", "CronJob cleanup"})
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
@@ -160,8 +160,9 @@ def test_behind_a_tunnel_nothing_speaks_of_tls(tmp_path: Path):
 
 def test_images_of_a_private_registry_are_fetched_with_its_credential(tmp_path: Path):
     objects = composed(tmp_path, ["private-registry", "hosts"])
-    for name in ("backend", "frontend"):
-        spec = objects["Deployment", name]["spec"]["template"]["spec"]
+    pods = pod_templates(objects)
+    for name in ("Deployment backend", "Deployment frontend", "CronJob cleanup"):
+        spec = pods[name]["spec"]
         assert spec["imagePullSecrets"] == [{"name": "ghcr-auth"}]
 
 

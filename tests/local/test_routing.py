@@ -6,7 +6,9 @@ import os
 import signal
 import time
 from collections.abc import Awaitable
+from urllib.parse import urlsplit
 
+import httpx2
 import psutil
 import pytest
 from websockets.asyncio.client import connect
@@ -123,11 +125,17 @@ async def test_a_port_in_use_is_said_clearly(world: World) -> None:
 
 async def test_the_router_shows_nothing_but_apps(world: World) -> None:
     listening = {
-        connection.laddr.port
+        tuple(connection.laddr)
         for connection in _traefik().net_connections("tcp")
         if connection.status == psutil.CONN_LISTEN
     }
-    assert listening == {world.settings.apps_port}
+    # Its counters are for this machine alone, and nothing else is told there.
+    metrics = urlsplit(*world.cluster.metrics_urls())
+    assert listening == {("127.0.0.1", world.settings.apps_port), ("127.0.0.1", metrics.port)}
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        assert (await http.get(metrics.geturl())).status_code == 200
+        for path in ("/", "/dashboard/", "/api/rawdata", "/ping"):
+            assert (await http.get(metrics._replace(path=path).geturl())).status_code == 404
     for path in ("/", "/dashboard/", "/api/rawdata", "/ping", "/metrics"):
         assert (await world.http.get(path)).status_code == 404
 

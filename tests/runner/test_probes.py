@@ -1,5 +1,6 @@
 """The runner's own port tells the truth, whatever the learner's code does."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -8,6 +9,7 @@ from collections.abc import Callable
 
 import httpx2
 import pytest
+from websockets.asyncio.client import connect
 
 from runner.probes import SILENT_SECONDS, STUCK_SECONDS, Health
 from tests.runner.running import Running
@@ -50,6 +52,39 @@ async def block():
 def broken():
     return 1 / 0
 """
+
+TALKING = """
+import asyncio
+from fastapi import FastAPI, WebSocket
+from fastapi.responses import StreamingResponse
+
+app = FastAPI()
+
+@app.websocket("/ws")
+async def ws(websocket: WebSocket):
+    await websocket.accept()
+    await websocket.send_text("hello")
+    await websocket.receive_text()
+
+async def forever():
+    while True:
+        yield b"."
+        await asyncio.sleep(0.05)
+
+@app.get("/stream")
+def stream():
+    return StreamingResponse(forever())
+
+@app.get("/broken")
+def broken():
+    return 1 / 0
+"""
+
+
+def socket_of(running: Running, request: str) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", running.port), timeout=10)
+    connection.sendall(request.encode())
+    return connection
 
 
 def eventually(look: Callable[[], bool]) -> None:
@@ -128,6 +163,24 @@ def test_long_silence_is_not_ready_and_a_longer_one_not_alive() -> None:
     assert (health.answer("/ready")[0], health.answer("/live")[0]) == (503, 200)
     health.answered = now - STUCK_SECONDS - 1
     assert (health.answer("/ready")[0], health.answer("/live")[0]) == (503, 503)
+
+
+async def test_open_requests_and_websockets_are_told_and_probes_are_none(start: Start) -> None:
+    running = start(TALKING).wait_until_ready()
+    usage = {"intent": "0123abcd", "open": 0}
+    running.get("/", headers={"fastapi-platform-probe": "1"})
+    assert running.probe("/usage").json() == usage
+    async with connect(f"ws://127.0.0.1:{running.port}/ws") as socket:
+        await socket.recv()
+        assert running.probe("/usage").json() == usage | {"open": 1}
+        stream = socket_of(running, "GET /stream HTTP/1.1\r\nhost: a\r\n\r\n")
+        assert b"200 OK" in stream.recv(100)
+        assert running.probe("/usage").json() == usage | {"open": 2}
+        stream.close()
+        await asyncio.to_thread(eventually, lambda: running.probe("/usage").json()["open"] == 1)
+    await asyncio.to_thread(eventually, lambda: running.probe("/usage").json()["open"] == 0)
+    assert running.get("/broken").status_code == 500
+    assert running.probe("/usage").json() == usage
 
 
 def test_app_mounted_at_the_root_changes_nothing(start: Start) -> None:

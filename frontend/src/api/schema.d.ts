@@ -316,6 +316,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/apps/{app_id}/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Note Activity
+         * @description Say that somebody works on the app: it counts as used in this minute.
+         */
+        post: operations["note_activity_api_apps__app_id__activity_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/apps/{app_id}/history": {
         parameters: {
             query?: never;
@@ -541,6 +561,11 @@ export interface components {
              */
             last_activity_at: string;
             /**
+             * Hibernates At
+             * @description When it may be put to sleep, likewise.
+             */
+            hibernates_at: string | null;
+            /**
              * Expires At
              * @description When it may be removed if nobody uses it.
              */
@@ -603,6 +628,11 @@ export interface components {
              * Format: date-time
              */
             last_activity_at: string;
+            /**
+             * Hibernates At
+             * @description When it may be put to sleep, likewise.
+             */
+            hibernates_at: string | null;
             /**
              * Expires At
              * @description When it may be removed if nobody uses it.
@@ -775,6 +805,11 @@ export interface components {
              * Format: date-time
              */
             last_activity_at: string;
+            /**
+             * Hibernates At
+             * @description When it may be put to sleep, likewise.
+             */
+            hibernates_at: string | null;
             /**
              * Expires At
              * @description When it may be removed if nobody uses it.
@@ -1136,6 +1171,14 @@ export interface components {
             user_id: string;
             /** App Id */
             app_id: string;
+        };
+        /** Used */
+        Used: {
+            /**
+             * Last Activity At
+             * Format: date-time
+             */
+            last_activity_at: string;
         };
         /** User */
         User: {
@@ -2736,6 +2779,91 @@ export interface operations {
                 };
                 content: {
                     "application/zip": unknown;
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Not allowed, or the account is suspended */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    note_activity_api_apps__app_id__activity_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                app_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Used"];
                 };
             };
             /** @description No valid token: log in */

@@ -57,6 +57,7 @@ const app: App = {
   created_at: "2026-01-01T00:00:00Z",
   deployed_at: "2026-01-01T00:00:00Z",
   last_activity_at: "2026-01-01T00:00:00Z",
+  hibernates_at: null,
   expires_at: null,
 };
 const base = { ...content, commit: "c1" };

@@ -1,0 +1,130 @@
+"""The counters of the routers in front of the apps: requests that ended, by Traefik's service.
+
+Several routers count each for itself, so an address is looked up and every machine behind it is
+read: the name must be one that gives all of them (a headless Service), not one of them in turn.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx2
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.domain.activity import NO_USE, Reading, app_of
+from api.domain.names import AppRef
+
+_REQUESTS: Final = "traefik_service_requests_total"
+_STARTED: Final = "process_start_time_seconds"
+_SECONDS: Final = 20.0
+_OK: Final = 200
+
+
+class NoReading(Exception):
+    """A router gave no counters; the message says why."""
+
+
+@dataclass(frozen=True)
+class Readings:
+    """What the routers told, and by address why one did not."""
+
+    told: Sequence[Reading]
+    silent: Mapping[str, str]
+
+
+class TraefikMetrics:
+    """`urls` gives the addresses of Prometheus' format, which may change while routers restart."""
+
+    def __init__(self, urls: Callable[[], Sequence[str]]) -> None:
+        self._urls = urls
+        self._client = httpx2.AsyncClient(trust_env=False, timeout=_SECONDS)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def read(self) -> Readings:
+        """The counters of every router now."""
+        told: list[Reading] = []
+        silent: dict[str, str] = {}
+        places: dict[str, tuple[str, str]] = {}
+        for url in self._urls():
+            try:
+                places |= {place: (each, host) for place, each, host in await _places(url)}
+            except OSError as error:
+                silent[url] = f"its address cannot be looked up: {error}"
+        asked = [self._read(place, *where) for place, where in places.items()]
+        for place, found in zip(
+            places, await asyncio.gather(*asked, return_exceptions=True), strict=True
+        ):
+            if isinstance(found, Reading):
+                told.append(found)
+            elif isinstance(found, NoReading):
+                silent[place] = str(found)
+            else:
+                raise found
+        return Readings(told, silent)
+
+    async def _read(self, place: str, url: str, host: str) -> Reading:
+        try:
+            async with (
+                asyncio.timeout(_SECONDS),
+                self._client.stream("GET", url, headers={"host": host}) as answer,
+            ):
+                if answer.status_code != _OK:
+                    raise NoReading(f"it answers {answer.status_code}")
+                lines = [line async for line in _wanted(answer.aiter_lines())]
+        except (httpx2.HTTPError, TimeoutError) as error:
+            raise NoReading(str(error) or type(error).__name__) from error
+        return await asyncio.to_thread(parse, place, lines)
+
+
+def parse(address: str, lines: Sequence[str]) -> Reading:
+    """The reading in lines of Prometheus' text format; raises NoReading."""
+    counts: Counter[AppRef] = Counter()
+    started = ""
+    try:
+        for name, labels, value in _samples(lines):
+            if name == _STARTED:
+                started = repr(value)
+            elif labels["method"] not in NO_USE and (ref := app_of(labels["service"])):
+                counts[ref] += int(value)
+    except (ValueError, LookupError) as error:
+        raise NoReading(f"its counters cannot be read: {error}") from error
+    if not started:
+        raise NoReading(f"it does not tell {_STARTED}, by which a restart would be seen")
+    return Reading(address, started, counts)
+
+
+def _samples(lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    for family in text_string_to_metric_families("\n".join([*lines, ""])):
+        for sample in family.samples:
+            if sample.name in (_REQUESTS, _STARTED):
+                yield sample.name, sample.labels, sample.value
+
+
+async def _wanted(lines: AsyncIterator[str]) -> AsyncIterator[str]:
+    """Of megabytes, mostly of histograms, the lines that matter."""
+    async for line in lines:
+        if line.startswith((_REQUESTS, _STARTED)):
+            yield line
+
+
+async def _places(url: str) -> list[tuple[str, str, str]]:
+    """For each machine behind a URL: what it is known by, its own URL, the host to ask for."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if parts.scheme == "https":  # the certificate is the name's
+        return [(f"{parts.hostname}:{port}", url, parts.netloc)]
+    found = await asyncio.get_running_loop().getaddrinfo(
+        parts.hostname, port, type=socket.SOCK_STREAM
+    )
+    hosts = sorted({f"[{a[0]}]" if ":" in str(a[0]) else str(a[0]) for *_, a in found})
+    return [
+        (f"{host}:{port}", urlunsplit(parts._replace(netloc=f"{host}:{port}")), parts.netloc)
+        for host in hosts
+    ]

@@ -1,0 +1,99 @@
+"""Opens what sees the use of apps, and what cleans up idle ones."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+from api.activity import Activity, Clock, now_utc
+from api.cleanup import Ask, Cleaner
+from api.clients.traefik_metrics import TraefikMetrics
+from api.dependencies import Records
+from api.domain.idleness import Limits
+from api.errors import Conflict
+from api.local.observed import ObservedFile
+from api.local.run_folder import RunFolder
+from api.opening import connect, open_records
+from api.settings import Settings, split_list
+
+_Urls = Callable[[], Sequence[str]]
+
+
+def idle_limits(settings: Settings) -> Limits:
+    """How long an app may be without use."""
+    sleep = settings.hibernate_hours
+    return Limits(timedelta(hours=settings.idle_hours), timedelta(hours=sleep) if sleep else None)
+
+
+@asynccontextmanager
+async def open_activity(
+    settings: Settings, records: Records, urls: _Urls | None = None, clock: Clock = now_utc
+) -> AsyncIterator[Activity]:
+    """What reads the routers' counters: of `urls`, or those of the settings."""
+    set_urls = split_list(settings.traefik_metrics_url or "")
+    if urls is None and not set_urls:
+        yield _activity(records, None, clock)
+        return
+    routers = TraefikMetrics(urls or (lambda: set_urls))
+    try:
+        yield _activity(records, routers, clock)
+    finally:
+        await routers.close()
+
+
+def _activity(records: Records, routers: TraefikMetrics | None, clock: Clock) -> Activity:
+    repo, intents, history = records.repo, records.intents, records.history
+    return Activity(records.store, repo, intents, history, routers, clock)
+
+
+def make_cleaner(
+    settings: Settings,
+    records: Records,
+    activity: Activity,
+    ask: Ask | None,
+    clock: Clock = now_utc,
+) -> Cleaner:
+    """What puts idle apps to sleep and removes them."""
+    return Cleaner(
+        records.repo,
+        records.intents,
+        records.store,
+        records.writer,
+        activity,
+        ask,
+        idle_limits(settings),
+        settings.cleanup_batch,
+        clock,
+    )
+
+
+@asynccontextmanager
+async def open_cleaner(settings: Settings, *, writes: bool) -> AsyncIterator[Cleaner]:
+    """The same for the operator's command; the servers publish what it commits.
+
+    Raises Conflict when it shall write beside an embedded platform that runs: what apps serve,
+    only that one can ask.
+    """
+    async with AsyncExitStack() as stack:
+        ask: Ask | None = None
+        kubernetes = await connect(settings, stack) if settings.mode == "cluster" else None
+        if kubernetes is None and writes:
+            await _require_nothing_runs(settings)
+        records = await stack.enter_async_context(open_records(settings))
+        if kubernetes and writes:
+            cluster = kubernetes(records.repo)
+            stack.push_async_callback(cluster.close)
+            await cluster.start()
+            ask = cluster.open_requests
+        await records.upstream.refresh()
+        activity = await stack.enter_async_context(open_activity(settings, records))
+        yield make_cleaner(settings, records, activity, ask)
+
+
+async def _require_nothing_runs(settings: Settings) -> None:
+    observed = ObservedFile(RunFolder(settings.data_dir.absolute() / "run").observed)
+    if await observed.runs():
+        raise Conflict(
+            "A platform runs in DATA_DIR, and cleans up by itself every CLEANUP_INTERVAL minutes.",
+            code="platform_runs",
+            hint="See what it would do with --dry-run.",
+        )
