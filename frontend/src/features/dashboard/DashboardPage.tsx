@@ -33,7 +33,8 @@ export function DashboardPage() {
     <Page
       title="Apps"
       actions={
-        isEmpty ? undefined : (
+        // Not before it is known: a first app is begun from a starter on the page itself.
+        isPending || isEmpty ? undefined : (
           <Button
             look="primary"
             icon={<Plus aria-hidden />}
