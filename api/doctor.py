@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from api.clients import kubernetes_survey, mongo_survey, sqlite_survey
+from api.clients import forge_survey, kubernetes_survey, mongo_survey, sqlite_survey
 from api.clients.commit_signing import Signer, allowed_signers
 from api.clients.flux_receiver import webhook_path
 from api.clients.git_program import Credentials, TokenFile
@@ -34,7 +34,6 @@ from api.domain.flux_objects import (
 from api.domain.installation import (
     ClusterSeen,
     DatabaseSeen,
-    ForgeSeen,
     Installation,
     Manifest,
     RepositorySeen,
@@ -60,7 +59,7 @@ _NOTHING: Final = "0" * 40
 _CLUSTERS: Final = "clusters"
 _FILES: Final = (
     *("git_token_file", "github_app_key_file", "git_ssh_key_file", "git_known_hosts_file"),
-    *("flux_receiver_token_file", "doctor_person_token_file"),
+    *("flux_receiver_token_file", "doctor_person_token_file", "doctor_forge_token_file"),
 )
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -87,7 +86,9 @@ class Doctor:
             )
             repository, wanted = looked
             cluster = await self._cluster(wanted, signer)
-        return Installation(settings, repository, self._forge(), cluster, database)
+        shards = repository.shards if isinstance(repository, RepositorySeen) else ()
+        forge = await forge_survey.survey(self.settings, self.credentials, next(iter(shards), None))
+        return Installation(settings, repository, forge, cluster, database)
 
     async def _settings(self) -> SettingsSeen:
         values = self.settings
@@ -95,7 +96,7 @@ class Doctor:
         unresolved = {}
         for host in filter(None, hosts if values.base_domain else []):
             try:
-                await asyncio.get_running_loop().getaddrinfo(host, 443)
+                await asyncio.to_thread(socket.getaddrinfo, host, 443)
             except (socket.gaierror, UnicodeError) as error:
                 unresolved[host] = str(error)
         unreadable = await asyncio.to_thread(self._unreadable)
@@ -135,14 +136,6 @@ class Doctor:
             return await sqlite_survey.survey(self.database)
         except PlatformError as error:
             return Unseen(error.message)
-
-    def _forge(self) -> ForgeSeen | Unseen | None:
-        """No forge's API is asked: what it enforces is told as not looked at."""
-        if self.settings.git_remote is None:
-            return None
-        return Unseen(
-            "no forge's API is asked: compare its rules with protection/README.md on main"
-        )
 
     async def _repository(
         self, stack: AsyncExitStack, signer: Signer | None

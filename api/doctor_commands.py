@@ -1,14 +1,14 @@
 """`python -m api doctor`: what is missing of an installation, why it matters, and what mends it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
 from api.domain.checks import CHECKS
-from api.domain.diagnosis import Diagnosis, Finding, diagnose
-from api.opening import DATABASE_FILE, REPOSITORY, credentials, rendering_settings
+from api.domain.diagnosis import Diagnosis, Finding, Unlooked, diagnose
+from api.opening import DATABASE_FILE, REPOSITORY, cluster_rendering, credentials
 from api.settings import Settings
 from api.terminal import Json, plain, print_json, run
 
@@ -33,7 +33,8 @@ def doctor(
     """Look at settings, repository, cluster and database, and write nothing.
 
     Exit status: 0 all is well, 1 something was found, 2 nothing was found but not everything could
-    be looked at. It is an operator's command: the backend's own account may read a few kinds only.
+    be looked at; what no program can look at is named, and counts for nothing. It is an operator's
+    command: the backend's own account may read a few kinds only.
     """
     try:
         settings = Settings()
@@ -41,13 +42,19 @@ def doctor(
         found = tuple(_refused(error))
         _tell(Diagnosis((), found, ()), as_json=as_json)
         raise typer.Exit(1) from None
+    if kubeconfig and settings.mode != "cluster":
+        raise typer.BadParameter(
+            "with MODE=embedded there is no cluster to look at: give doctor the settings of the "
+            "installation (MODE=cluster and what its pods have), as docs/DEPLOYMENT.md shows",
+            param_hint="--kubeconfig",
+        )
     # The client of Kubernetes costs half a second, which other commands need not pay.
     from api.doctor import Doctor  # noqa: PLC0415  (see above)
 
     looking = Doctor(
         settings=settings,
         credentials=credentials(settings),
-        rendering=rendering_settings(settings),
+        rendering=cluster_rendering(settings),
         database=settings.data_dir / DATABASE_FILE,
         repository=settings.data_dir / REPOSITORY,
         kubeconfig=kubeconfig or settings.kubeconfig,
@@ -80,16 +87,23 @@ def _tell(diagnosis: Diagnosis, *, as_json: bool) -> None:
         typer.echo(f"\u2717 {finding.check}: {plain(finding.missing)}")
         typer.echo(f"    why   {finding.why}")
         typer.echo(f"    mend  {plain(finding.mend)}")
-    by_reason: dict[str, list[str]] = {}
-    for unlooked in diagnosis.unlooked:
-        by_reason.setdefault(unlooked.why, []).append(unlooked.check)
-    for reason, checks in by_reason.items():
+    for reason, checks in _by_reason(diagnosis.unlooked):
         typer.echo(f"? not looked at: {', '.join(checks)}")
         typer.echo(f"    why   {plain(reason)}")
+    for reason, checks in _by_reason(diagnosis.by_hand):
+        typer.echo(f"! for you to look at: {', '.join(checks)}")
+        typer.echo(f"    how   {plain(reason)}")
     typer.echo(
         f"{len(diagnosis.passed)} checks are well, {len(diagnosis.findings)} findings, "
-        f"{len(diagnosis.unlooked)} checks could not be made."
+        f"{len(diagnosis.unlooked)} checks could not be made, {len(diagnosis.by_hand)} are yours."
     )
+
+
+def _by_reason(unlooked: Sequence[Unlooked]) -> Iterator[tuple[str, list[str]]]:
+    reasons: dict[str, list[str]] = {}
+    for each in unlooked:
+        reasons.setdefault(each.why, []).append(each.check)
+    yield from reasons.items()
 
 
 def _as_values(diagnosis: Diagnosis) -> Mapping[str, Any]:
@@ -97,5 +111,6 @@ def _as_values(diagnosis: Diagnosis) -> Mapping[str, Any]:
         "status": diagnosis.status,
         "findings": [vars(finding) for finding in diagnosis.findings],
         "unlooked": [vars(unlooked) for unlooked in diagnosis.unlooked],
+        "by_hand": [vars(unlooked) for unlooked in diagnosis.by_hand],
         "passed": list(diagnosis.passed),
     }

@@ -19,7 +19,8 @@ happened and where, and a hint that says what to do next::
         ├── RepositoryUnavailable   repository_unavailable
         │   └── OutcomeUnknown      outcome_unknown   cut off: it may have been saved
         ├── CheckUnavailable        check_unavailable
-        └── ClusterUnavailable      cluster_unavailable
+        ├── ClusterUnavailable      cluster_unavailable
+        └── ForgeUnavailable        forge_unavailable     the repository's host, asked for its rules
 """
 
 from collections.abc import Mapping
@@ -164,3 +165,9 @@ class ClusterUnavailable(Unavailable):
     """The cluster cannot be observed."""
 
     code = "cluster_unavailable"
+
+
+class ForgeUnavailable(Unavailable):
+    """The forge's API cannot be asked."""
+
+    code = "forge_unavailable"

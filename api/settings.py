@@ -141,6 +141,17 @@ class Settings(BaseSettings):
         description="File with the token of a person who works with the repository: `doctor` tries "
         "whether the host refuses it on `flux/*`, by a push that cannot change anything.",
     )
+    doctor_forge_token_file: Path | None = Field(
+        None,
+        description="File with the token of somebody who administers the repository: with it "
+        "`doctor` reads the forge's rules and keys, which others may not see. Never given to the "
+        "platform itself.",
+    )
+    forge_url: str | None = Field(
+        None,
+        description="Address of the forge's pages (Gitea, Forgejo), where `GIT_REMOTE` does not "
+        "tell it: `https://<host>`.",
+    )
     log_format: Literal["text", "json"] | None = Field(
         None,
         description="Lines of the log: `text` for people, `json` for programs; without it, `json` "
@@ -247,7 +258,9 @@ class Settings(BaseSettings):
     def _addresses_have_their_scheme(self) -> Self:
         if self.mongo_uri and not self.mongo_uri.get_secret_value().startswith(_MONGODB):
             raise ValueError("MONGO_URI must begin with mongodb:// or mongodb+srv://")
-        urls = [(name, getattr(self, name)) for name in ("router_url", "flux_receiver_url")]
+        urls = [
+            (name, getattr(self, name)) for name in ("router_url", "flux_receiver_url", "forge_url")
+        ]
         urls += [("traefik_metrics_url", u) for u in split_list(self.traefik_metrics_url or "")]
         for name, url in urls:
             if url and not url.startswith(("http://", "https://")):

@@ -57,8 +57,9 @@ async def try_push(url: str, branch: str, before: str, tip: str, credentials: Cr
             )
     except httpx2.HTTPError as error:
         raise RepositoryUnavailable(f"{error}" or type(error).__name__) from error
-    if answer.status_code in _DENIED:
-        return Heard("refused", f"it answered {answer.status_code}")
+    if answer.status_code in _DENIED:  # said before any rule was asked
+        told = f"it answered {answer.status_code}: the credential opens no push at all"
+        return Heard("unknown", told)
     if answer.status_code != httpx2.codes.OK:
         return Heard("unknown", f"it answered {answer.status_code}")
     return read_report(answer.content, branch)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
-from api.domain.installation import Installation, Unseen
+from api.domain.installation import ByHand, Installation, Unseen
 
 _Seen = TypeVar("_Seen")
 #: Findings of one check that are told one by one: 256 shards may all lack the same.
@@ -17,6 +17,10 @@ MANY: Final = 5
 
 class NotSeen(Exception):
     """What a check needs could not be looked at; the message says why."""
+
+
+class OnlyByHand(Exception):
+    """No program can look at it here; the message says what an operator looks at instead."""
 
 
 class NotHere(Exception):
@@ -66,36 +70,49 @@ class Diagnosis:
     passed: tuple[str, ...]
     findings: tuple[Finding, ...]
     unlooked: tuple[Unlooked, ...]
+    by_hand: tuple[Unlooked, ...] = ()
 
     @property
     def status(self) -> int:
-        """The exit status: 0 healthy, 1 something was found, 2 not everything could be seen."""
+        """The exit status: 0 healthy, 1 something was found, 2 not everything could be seen.
+
+        What is for people to look at in every case counts for nothing: it is never seen.
+        """
         return 1 if self.findings else 2 if self.unlooked else 0
 
 
 def diagnose(checks: Sequence[Check], seen: Installation) -> Diagnosis:
-    """Make every check that is for this installation."""
+    """Make every check that is for this installation.
+
+    A check that finds something and then cannot look at the rest tells both.
+    """
     passed: list[str] = []
     findings: list[Finding] = []
     unlooked: list[Unlooked] = []
+    by_hand: list[Unlooked] = []
     for check in checks:
+        found: list[Problem] = []
         try:
-            found = list(_few(check.look(seen)))
+            for problem in check.look(seen):
+                found.append(problem)  # noqa: PERF402  (what was found before a NotSeen counts)
         except NotHere:
             continue
         except NotSeen as error:
             unlooked.append(Unlooked(check.name, str(error)))
-            continue
-        findings += [Finding(check.name, p.missing, check.why, p.mend) for p in found]
-        if not found:
-            passed.append(check.name)
-    return Diagnosis(tuple(passed), tuple(findings), tuple(unlooked))
+        except OnlyByHand as error:
+            by_hand.append(Unlooked(check.name, str(error)))
+        else:
+            passed += [] if found else [check.name]
+        findings += [Finding(check.name, p.missing, check.why, p.mend) for p in _few(found)]
+    return Diagnosis(tuple(passed), tuple(findings), tuple(unlooked), tuple(by_hand))
 
 
-def require(what: _Seen | Unseen) -> _Seen:
-    """What was observed; raises NotSeen when it could not be."""
+def require(what: _Seen | Unseen | ByHand) -> _Seen:
+    """What was observed; raises NotSeen or OnlyByHand when it could not be."""
     if isinstance(what, Unseen):
         raise NotSeen(what.why)
+    if isinstance(what, ByHand):
+        raise OnlyByHand(what.what)
     return what
 
 
@@ -103,7 +120,7 @@ def require(what: _Seen | Unseen) -> _Seen:
 class Part(Generic[_Seen]):
     """Turns a look at one part of an installation into a check of the whole."""
 
-    of: Callable[[Installation], _Seen | Unseen | None]
+    of: Callable[[Installation], _Seen | Unseen | ByHand | None]
 
     def check(
         self, name: str, about: str, why: str
@@ -122,8 +139,7 @@ class Part(Generic[_Seen]):
         return made
 
 
-def _few(problems: Iterable[Problem]) -> Iterator[Problem]:
-    told = list(problems)
+def _few(told: Sequence[Problem]) -> Iterator[Problem]:
     yield from told[:MANY]
     if len(told) > MANY:
         rest = len(told) - MANY

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
-from api.domain.repo_layout import PlatformFile
+from api.domain.repo_layout import PlatformFile, is_shard_branch
 from api.settings import Settings
 
 
@@ -14,6 +14,13 @@ class Unseen:
     """Something that could not be looked at, and why."""
 
     why: str
+
+
+@dataclass(frozen=True)
+class ByHand:
+    """Something that no program can look at here; `what` says what an operator looks at instead."""
+
+    what: str
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,15 @@ class RepositorySeen:
     trials: tuple[Trial, ...] = ()
     person: bool = False  # whether a person's credential was given
 
+    @property
+    def shards(self) -> tuple[str, ...]:
+        """The branches of shards, in their order."""
+        return tuple(sorted(filter(is_shard_branch, self.branches)))
+
+
+#: Among those who may push, where a rule does not tell one deploy key from another.
+ALL_DEPLOY_KEYS: Final = "every deploy key with write access"
+
 
 @dataclass(frozen=True)
 class BranchRules:
@@ -62,8 +78,23 @@ class BranchRules:
     up_to_date: bool = False  # a pull request must contain the newest commit
     signatures: bool = False  # of every commit
     protected: bool = False  # not everybody with write access may push
-    linear: bool = False
     no_force: bool = False
+    #: Whom a rule lets push; None where there is no such rule, or it is not told.
+    pushers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True)
+class DeployKey:
+    """A key that opens one repository."""
+
+    title: str
+    public: str  # type and value, without a comment
+    may_push: bool
+
+    @classmethod
+    def of(cls, title: str, line: str, *, may_push: bool) -> "DeployKey":
+        """From a line in OpenSSH's form."""
+        return cls(title, " ".join(line.split()[:2]), may_push)
 
 
 @dataclass(frozen=True)
@@ -71,9 +102,12 @@ class ForgeSeen:
     """What the forge says about the repository."""
 
     kind: str
-    main: BranchRules
-    shards: BranchRules
-    clusters: BranchRules
+    default_branch: str
+    main: BranchRules | Unseen
+    shards: BranchRules | Unseen
+    clusters: BranchRules | Unseen
+    deploy_keys: tuple[DeployKey, ...] | Unseen = ()
+    own_key: str | None = None  # the public part of GIT_SSH_KEY_FILE, without a comment
 
 
 @dataclass(frozen=True)
@@ -152,6 +186,6 @@ class Installation:
 
     settings: SettingsSeen
     repository: RepositorySeen | Unseen
-    forge: ForgeSeen | Unseen | None
+    forge: ForgeSeen | Unseen | ByHand | None
     cluster: ClusterSeen | Unseen | None
     database: DatabaseSeen | Unseen

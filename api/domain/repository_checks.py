@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from typing import Final
 
-from api.domain.diagnosis import Check, NotSeen, Part, Problem, require
+from api.domain.diagnosis import Check, NotSeen, OnlyByHand, Part, Problem, require
 from api.domain.flux_objects import shard_names
 from api.domain.installation import RepositorySeen
 from api.domain.repo_layout import (
     CLUSTERS_BRANCH,
     MAIN,
     PlatformFile,
-    is_shard_branch,
     shard_branch,
 )
 
@@ -20,6 +19,10 @@ _shared: Final = Part[RepositorySeen](
     lambda seen: seen.repository if seen.settings.values.git_remote else None
 )
 _INIT: Final = "python -m api init-repo"
+_TRY: Final = (
+    "a trial push goes over https, with that credential (a person's: DOCTOR_PERSON_TOKEN_FILE); "
+    "with {who}, git push origin HEAD:{branch} must be refused"
+)
 
 
 def _platform(seen: RepositorySeen) -> PlatformFile:
@@ -61,7 +64,7 @@ def platform_file(seen: RepositorySeen) -> Iterator[Problem]:
 def shards(seen: RepositorySeen) -> Iterator[Problem]:
     """As many as told."""
     wanted = {shard_branch(name) for name in shard_names(_platform(seen))}
-    there = {branch for branch in seen.branches if is_shard_branch(branch)}
+    there = set(seen.shards)
     for branch in sorted(wanted - there):
         yield Problem(f"The branch {branch} is missing.", _INIT)
     for branch in sorted(there - wanted):
@@ -175,7 +178,7 @@ def clusters_protected(seen: RepositorySeen) -> Iterator[Problem]:
     asked = ("platform", CLUSTERS_BRANCH)
     trials = [trial for trial in seen.trials if (trial.who, trial.branch) == asked]
     if not trials:
-        raise NotSeen("a trial push needs an https repository with its branches")
+        raise OnlyByHand(_TRY.format(who="the platform's credential", branch=CLUSTERS_BRANCH))
     for trial in trials:
         yield from _must_be_refused(trial.answer, trial.branch, "the platform", trial.words)
 
@@ -187,14 +190,12 @@ def clusters_protected(seen: RepositorySeen) -> Iterator[Problem]:
 )
 def shards_protected(seen: RepositorySeen) -> Iterator[Problem]:
     """Tried where a person's credential was given; the answer must be a refusal."""
+    by_hand = OnlyByHand(_TRY.format(who="a person's credential", branch="flux/00"))
     if not seen.person:
-        raise NotSeen(
-            "no person's credential was given: set DOCTOR_PERSON_TOKEN_FILE, or try by hand: "
-            "git push origin HEAD:flux/00 must be refused"
-        )
+        raise by_hand
     trials = [trial for trial in seen.trials if trial.who == "person"]
     if not trials:
-        raise NotSeen("a trial push needs an https repository with its branches")
+        raise by_hand
     for trial in trials:
         yield from _must_be_refused(trial.answer, trial.branch, "a person", trial.words)
 

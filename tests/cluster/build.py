@@ -43,7 +43,7 @@ class Program:
     """A program, the folder below `tools/` of its module, and its package.
 
     With `copied`, a dependency of the module, the package is built in a copy of that one, with
-    the files of `added` beside its own.
+    the files of `added` beside its own. With `c`, a C compiler has a part in it.
     """
 
     name: str
@@ -52,6 +52,7 @@ class Program:
     copied: str | None = None
     added: tuple[tuple[str, str], ...] = ()
     tags: str = ""
+    c: bool = False
 
 
 #: Those first that others wait for, and that are enough for an API server.
@@ -87,6 +88,14 @@ OF_TESTS: Final = (
             name, "prometheus", f"github.com/prometheus/prometheus/cmd/{name}", tags="remove_all_sd"
         )
         for name in ("prometheus", "promtool")
+    ),
+    Program(  # a forge, for what git's own server has no say in
+        "gitea",
+        "gitea",
+        ".",
+        copied="code.gitea.io/gitea",
+        tags="sqlite sqlite_unlock_notify",
+        c=True,
     ),
 )
 
@@ -240,7 +249,11 @@ def _build(program: Program, path: Path, count: str) -> None:
     started = time.monotonic()
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, cwd=folder, env=_environment(), stdout=output, stderr=output
+            command,
+            cwd=folder,
+            env=_environment() | {"CGO_ENABLED": str(int(program.c))},
+            stdout=output,
+            stderr=output,
         )
         try:
             status = _watched(process, f"Building {program.name} ({count})", started)

@@ -165,13 +165,14 @@ def repository() -> RepositorySeen:
 @cache
 def installation() -> Installation:
     """Made once: whoever breaks something makes another."""
-    rules = BranchRules(protected=True, linear=True, no_force=True)
+    main = BranchRules(protected=True, no_force=True)
+    shards, clusters = (replace(main, pushers=(one,)) for one in ("platform", "team operators"))
     values = settings()
     given = frozenset(name.upper() for name in values.model_fields_set)
     return Installation(
         SettingsSeen(values, given),
         repository(),
-        ForgeSeen("GitHub", rules, rules, rules),
+        ForgeSeen("GitHub", "main", main, shards, clusters),
         cluster(),
         DatabaseSeen("MongoDB"),
     )

@@ -7,11 +7,21 @@ from datetime import timedelta
 
 import pytest
 
+from api.domain import forge_checks
 from api.domain.access_checks import NEEDED
 from api.domain.checks import CHECKS
 from api.domain.diagnosis import MANY, diagnose
 from api.domain.flux_objects import NAMESPACE
-from api.domain.installation import BranchRules, ForgeSeen, Installation, Manifest, Trial, Unseen
+from api.domain.installation import (
+    ALL_DEPLOY_KEYS,
+    BranchRules,
+    ByHand,
+    DeployKey,
+    Installation,
+    Manifest,
+    Trial,
+    Unseen,
+)
 from tests.doctor import healthy
 from tests.doctor.healthy import (
     added,
@@ -24,7 +34,9 @@ from tests.doctor.healthy import (
 )
 
 FREE = BranchRules(no_force=True)
-GUARDED = BranchRules(protected=True, linear=True, no_force=True)
+GUARDED = BranchRules(protected=True, no_force=True, pushers=("platform",))
+KEYS = replace(GUARDED, pushers=(ALL_DEPLOY_KEYS,))
+OWN = DeployKey("platform", healthy.KEY, may_push=True)
 FLAGS = ("spec", "template", "spec", "containers", "0", "args")
 
 
@@ -37,9 +49,8 @@ def binding(role: str, **subject: str) -> dict[str, object]:
     }
 
 
-def forge(**rules: BranchRules) -> Callable[[Installation], Installation]:
-    all_of_them = {"main": GUARDED, "shards": GUARDED, "clusters": GUARDED} | rules
-    return lambda seen: replace(seen, forge=ForgeSeen("GitHub", **all_of_them))
+def forge(**told: object) -> Callable[[Installation], Installation]:
+    return lambda seen: replace(seen, forge=replace(seen.forge, **told))
 
 
 def trials(*told: Trial) -> Callable[[Installation], Installation]:
@@ -195,6 +206,30 @@ BROKEN: dict[str, tuple[Callable[[Installation], Installation], str, str]] = {
     "main may be rewritten": (
         forge(main=BranchRules(protected=True)),
         *("forge.main-history", "force"),
+    ),
+    "another branch is the default": (
+        forge(default_branch="flux/00"),
+        *("forge.default-branch", "flux/00"),
+    ),
+    "somebody else may push to flux/*": (
+        forge(shards=replace(GUARDED, pushers=("platform", "alice"))),
+        *("forge.flux-pushers", "platform, alice"),
+    ),
+    "the platform may push to flux/clusters by the rule": (
+        forge(clusters=replace(GUARDED, pushers=("team operators", "platform"))),
+        *("forge.flux-pushers", "flux/clusters"),
+    ),
+    "the platform's deploy key reads only": (
+        forge(deploy_keys=(replace(OWN, may_push=False),), own_key=healthy.KEY),
+        *("forge.deploy-keys", "may only read"),
+    ),
+    "another deploy key may push to flux/*": (
+        forge(
+            shards=KEYS,
+            deploy_keys=(OWN, DeployKey("a laptop", "ssh-ed25519 AAAA", may_push=True)),
+            own_key=healthy.KEY,
+        ),
+        *("forge.deploy-keys", "'a laptop'"),
     ),
     "flux/* is not protected": (forge(shards=FREE), "forge.flux-rules", "flux/<shard>"),
     "flux/clusters is not protected": (forge(clusters=FREE), "forge.flux-rules", "flux/clusters"),
@@ -478,10 +513,37 @@ def test_what_could_not_be_looked_at_is_neither_well_nor_broken():
     assert found.status == 2
 
 
-def test_without_a_persons_credential_the_rule_is_not_taken_for_kept():
+def test_without_a_persons_credential_the_rule_is_for_people_to_try():
     found = diagnose(CHECKS, with_repository(healthy.installation(), person=False))
-    assert [u.check for u in found.unlooked] == ["repository.shards-protected"]
-    assert found.status == 2
+    assert [each.check for each in found.by_hand] == ["repository.shards-protected"]
+    assert "repository.shards-protected" not in found.passed
+    assert found.status == 0
+
+
+def test_a_host_without_an_api_is_for_people_to_look_at():
+    found = diagnose(CHECKS, replace(healthy.installation(), forge=ByHand("compare by hand")))
+    assert {each.check for each in found.by_hand} == {c.name for c in forge_checks.CHECKS}
+    assert not any(name.startswith("forge.") for name in found.passed)
+    assert (found.findings, found.unlooked, found.status) == ((), (), 0)
+
+
+def test_who_passes_a_rule_by_is_for_people_to_look_at_where_it_is_not_told():
+    seen = forge(shards=replace(GUARDED, pushers=None))(healthy.installation())
+    found = diagnose(CHECKS, seen)
+    assert [each.check for each in found.by_hand] == ["forge.flux-pushers"]
+    assert found.status == 0
+
+
+def test_what_was_found_before_something_was_away_is_told_with_it():
+    told = (
+        Trial("platform", "main", "refused", "changes must be made through a pull request"),
+        Trial("platform", "flux/00", "unknown", "it answered 500"),
+    )
+    found = diagnose(CHECKS, with_repository(healthy.installation(), trials=told, person=False))
+    assert [each.check for each in found.findings] == ["repository.credential"]
+    assert [each.check for each in found.unlooked] == ["repository.credential"]
+    assert "repository.credential" not in found.passed
+    assert found.status == 1
 
 
 def test_readers_of_yaml_may_fold_a_text_otherwise():

@@ -66,6 +66,13 @@ def test_what_was_never_made_is_told_and_not_made(tmp_path: Path):
     assert not (tmp_path / "data").exists()
 
 
+def test_a_cluster_is_not_looked_at_with_the_settings_of_a_laptop(tmp_path: Path):
+    done = run(tmp_path, "--kubeconfig", "/root/.kube/config")
+    assert done.returncode == 2
+    assert "--kubeconfig" in done.stderr
+    assert "MODE=embedded" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
@@ -163,6 +170,15 @@ async def test_a_trial_push_needs_a_way_on_which_a_token_may_travel():
     for url in ("git@example.org:apps.git", "http://git.example.org/apps.git", "/srv/apps.git"):
         heard = await try_push(url, "flux/00", "0" * 40, "1" * 40, Credentials())
         assert heard.answer == "unknown"
+
+
+async def test_a_credential_that_opens_no_push_is_not_taken_for_a_rule_that_refuses(remote: Remote):
+    old, new = await second_commit(remote)
+    remote.server.users = {"x-access-token": "right"}
+    url = remote.server.url(remote.path.name)
+    heard = await try_push(url, "flux/00", old, new, Credentials())
+    assert heard.answer == "unknown"
+    assert "401" in heard.words
 
 
 def packet(text: str) -> bytes:

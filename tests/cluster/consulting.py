@@ -1,0 +1,56 @@
+"""Asks `python -m api doctor` as an operator does, on a machine whose DNS knows the test's zone."""
+
+import json
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from unittest.mock import patch
+
+from typer.testing import CliRunner
+
+from api.commands import app
+
+ZONE = "localhost"  # names below it lead here, as in a browser; not every resolver says so
+_KEPT = ("PATH", "HOME", "LANG")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What doctor said."""
+
+    status: int
+    findings: tuple[Mapping[str, str], ...]
+    unlooked: tuple[Mapping[str, str], ...]
+    by_hand: tuple[Mapping[str, str], ...]
+    passed: tuple[str, ...]
+
+    @property
+    def named(self) -> set[str]:
+        """The checks that found something."""
+        return {finding["check"] for finding in self.findings}
+
+
+def consult(settings: Mapping[str, str], *words: str) -> Told:
+    """With these settings and no others."""
+    given = {name: os.environ[name] for name in _KEPT if name in os.environ} | dict(settings)
+    with (
+        patch.dict(os.environ, given, clear=True),
+        patch.object(socket, "getaddrinfo", _looked_up(socket.getaddrinfo)),
+    ):
+        done = CliRunner().invoke(app, ["doctor", "--json", *words], catch_exceptions=False)
+    assert done.stdout, done.stderr
+    told = json.loads(done.stdout)
+    assert told["status"] == done.exit_code
+    lists = {name: tuple(told[name]) for name in ("findings", "unlooked", "by_hand", "passed")}
+    return Told(done.exit_code, **lists)
+
+
+def _looked_up(look_up: Any) -> Any:
+    def in_zone(host: Any, *arguments: Any, **more: Any) -> Any:
+        name = host.decode() if isinstance(host, bytes) else host or ""
+        here = "127.0.0.1" if name.endswith(f".{ZONE}") else host
+        return look_up(here, *arguments, **more)
+
+    return in_zone
