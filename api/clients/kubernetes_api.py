@@ -16,6 +16,8 @@ from kubernetes.aio import client, config
 from api.errors import ClusterUnavailable
 
 _LOG: Final = logging.getLogger(__name__)
+#: https://kubernetes.io/docs/reference/using-api/api-concepts/#receiving-resources-as-tables
+_TABLE: Final = "application/json;as=Table;v=v1;g=meta.k8s.io"
 _UNAUTHORIZED: Final = 401
 _OK: Final = 200
 _SECONDS: Final = 30.0
@@ -63,7 +65,14 @@ class KubernetesApi:
 
     async def get(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
         """One JSON object; raises ApiRefused or ClusterUnavailable."""
-        async with self._answer(path, query, "application/json", _SECONDS) as answer:
+        return await self._object(path, query, "application/json")
+
+    async def table(self, path: str, query: Mapping[str, str]) -> dict[str, Any]:
+        """A list as kubectl shows it: each row with its object's metadata, and no content."""
+        return await self._object(path, query, _TABLE)
+
+    async def _object(self, path: str, query: Mapping[str, str], accept: str) -> dict[str, Any]:
+        async with self._answer(path, query, accept, _SECONDS) as answer:
             found = json.loads(await answer.read())
         if not isinstance(found, dict):
             raise ClusterUnavailable(f"The API server's answer to {path} is no object.")

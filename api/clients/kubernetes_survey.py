@@ -1,7 +1,7 @@
 """The objects of a cluster that the doctor looks at; read only, by an operator's own kubeconfig.
 
 It lists kinds that the backend itself may not see: roles, policies, the Deployments of Flux and
-Traefik. Of Secrets it keeps the public keys in `publish-keys`, and reads no other.
+Traefik. Of Secrets it keeps the public keys in `publish-keys`, and of the platform's the names.
 """
 
 import asyncio
@@ -20,6 +20,7 @@ _PAGE: Final = "500"
 _NOT_FOUND: Final = 404
 _FORBIDDEN: Final = 403
 _OURS: Final = f"/namespaces/{NAMESPACE}"
+_PLATFORM: Final = "/namespaces/fastapi-platform"
 _RBAC: Final = "/apis/rbac.authorization.k8s.io/v1"
 _ADMISSION: Final = "/apis/admissionregistration.k8s.io/v1"
 #: Kind → where all that matters of it is listed, and a selector by label.
@@ -35,6 +36,11 @@ _LISTS: Final[Mapping[str, tuple[str, str]]] = {
     "ClusterRoleBinding": (f"{_RBAC}/clusterrolebindings", ""),
     "Role": (f"{_RBAC}/roles", ""),
     "RoleBinding": (f"{_RBAC}/rolebindings", ""),
+    "Node": ("/api/v1/nodes", ""),
+    "EndpointSlice": (
+        "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices",
+        "kubernetes.io/service-name=kubernetes",
+    ),
     "Flux": ("/apis/apps/v1/deployments", "app.kubernetes.io/part-of=flux"),
 }
 
@@ -52,6 +58,8 @@ async def survey(
     kinds["CustomResourceDefinition"] = _definitions(api)
     kinds["ConfigMap"] = _one(api, "ConfigMap", f"/api/v1{_OURS}/configmaps/admission")
     kinds["Secret"] = _public_keys(api)
+    kinds["Platform"] = _platform(api)
+    kinds["PlatformSecret"] = _names(api, f"/api/v1{_PLATFORM}/secrets")
     kinds["Traefik"] = _routers(api, traefik_namespace)
     found = await asyncio.gather(*(_or_unseen(kind, work) for kind, work in kinds.items()))
     return dict(zip(kinds, found, strict=True))
@@ -117,6 +125,30 @@ def _texts(data: Mapping[str, str]) -> Sequence[str]:
         except binascii.Error:
             continue  # the API server encodes; whatever else stands there is no key
     return texts
+
+
+async def _platform(api: KubernetesApi) -> tuple[Manifest, ...]:
+    """What of the platform's own names Secrets."""
+    routes = f"/apis/traefik.io/v1alpha1{_PLATFORM}/ingressroutes"
+    deployments = await _listed(api, "Deployment", f"/apis/apps/v1{_PLATFORM}/deployments", "")
+    return (*deployments, *await _listed(api, "IngressRoute", routes, ""))
+
+
+async def _names(api: KubernetesApi, path: str) -> tuple[Manifest, ...]:
+    """Objects by name: of their content the API server is asked nothing."""
+    query = {"limit": _PAGE}
+    found: list[Manifest] = []
+    while True:
+        page = await api.table(path, query)
+        for row in page.get("rows") or ():
+            about = (row.get("object") or {}).get("metadata") or {}
+            found.append(
+                Manifest("Secret", str(about.get("namespace")), str(about.get("name")), {})
+            )
+        following = (page.get("metadata") or {}).get("continue")
+        if not following:
+            return tuple(found)
+        query["continue"] = str(following)
 
 
 async def _routers(api: KubernetesApi, namespace: str) -> tuple[Manifest, ...]:

@@ -14,6 +14,11 @@ PLATFORM: Final = "fastapi-platform"
 BACKEND: Final = "backend"
 _SHARD_ROLE: Final = "fastapi-platform-shard"
 _SHARDS: Final = f"system:serviceaccounts:{NAMESPACE}"
+#: Everybody who has a credential of the cluster, or none; Kubernetes itself binds these three.
+_EVERYBODY: Final = frozenset(
+    {"system:authenticated", "system:unauthenticated", "system:anonymous"}
+)
+_SHIPPED: Final = {f"system:{name}" for name in ("basic-user", "discovery", "public-info-viewer")}
 _LABEL: Final = "pod-security.kubernetes.io/enforce"
 _APPLY_OWN: Final = "kubectl apply --server-side -f deploy/base/access.yaml"
 _READ: Final = ("get", "list", "watch")
@@ -51,7 +56,7 @@ def _grants(
         for binding in objects(seen, kind):
             where = binding.namespace or "*"
             if any(
-                (s.get("kind") == "Group" and s.get("name") in groups)
+                (s.get("kind") in ("Group", "User") and s.get("name") in groups)
                 or (s.get("kind") == "User" and s.get("name") in users)
                 or (
                     s.get("kind") == "ServiceAccount"
@@ -180,6 +185,23 @@ def _backends_rights(seen: ClusterSeen) -> set[tuple[str, str, str, str]]:
     return {right for grant in _backends(seen) for right in _rights(seen, grant)}
 
 
+@_part.check(
+    "access.everybody",
+    "Nobody has rights by being anybody: `system:authenticated` has Kubernetes' own roles only.",
+    "Every service account is authenticated, those of shards and of the backend among them.",
+)
+def everybody(seen: ClusterSeen) -> Iterator[Problem]:
+    """Whether the binding's label says that it came with Kubernetes or not: labels can be set."""
+    for grant in _grants(seen, (), tuple(_EVERYBODY)):
+        kind, name = grant.role
+        if (kind, name) != ("ClusterRole", grant.binding.name) or name not in _SHIPPED:
+            yield Problem(
+                f"{grant.binding.title} gives everybody the {kind} {name}.",
+                f"kubectl delete {grant.binding.kind.lower()} {grant.binding.name}"
+                + (f" -n {grant.binding.namespace}" if grant.binding.namespace else ""),
+            )
+
+
 def _allows(has: set[tuple[str, str, str, str]], right: tuple[str, str, str, str]) -> bool:
     namespace, group, resource, verb = right
     return any(
@@ -291,6 +313,6 @@ def pod_security(seen: ClusterSeen) -> Iterator[Problem]:
 
 
 CHECKS: Final[tuple[Check, ...]] = (
-    *(shard_accounts, shard_role, shards_no_more, backend_enough, backend_no_more),
+    *(shard_accounts, shard_role, shards_no_more, backend_enough, backend_no_more, everybody),
     *(policies, bindings, settings, runner_image, pod_security),
 )

@@ -8,6 +8,7 @@ from api.domain import (
     database_checks,
     flux_checks,
     forge_checks,
+    platform_checks,
     repository_checks,
     router_checks,
     settings_checks,
@@ -54,5 +55,6 @@ CHECKS: Final[tuple[Check, ...]] = (
     ),
     *flux_checks.CHECKS,
     *access_checks.CHECKS,
+    *platform_checks.CHECKS,
     *router_checks.CHECKS,
 )

@@ -9,6 +9,7 @@ from api.domain.installation import ClusterSeen, Manifest
 from api.domain.manifest_difference import objects
 
 _part: Final = Part[ClusterSeen](lambda seen: seen.cluster)
+_NAME: Final = "app.kubernetes.io/name"
 _CRD: Final = "providers.kubernetescrd"
 _ENCODED: Final = (
     *("slash", "backslash", "nullcharacter", "semicolon"),
@@ -49,6 +50,23 @@ def there(seen: ClusterSeen) -> Iterator[Problem]:
             "Set TRAEFIK_NAMESPACE to the router's (k3s: kube-system), then "
             "python -m api init-repo --cluster NAME",
         )
+
+
+@_part.check(
+    "traefik.pod-label",
+    "Traefik's pods have the label `app.kubernetes.io/name: traefik`.",
+    "Network policies know the router by it: without it no request reaches an app.",
+)
+def pod_label(seen: ClusterSeen) -> Iterator[Problem]:
+    """In the workload's template."""
+    for router in objects(seen, "Traefik"):
+        labels = router.at("spec", "template", "metadata", "labels") or {}
+        if labels.get(_NAME) != "traefik":
+            yield Problem(
+                f"The pods of {router.title} have {_NAME}: {labels.get(_NAME, 'nothing')}.",
+                f"Set it in Traefik's values (deployment.podLabels: {_NAME}: traefik), then helm "
+                "upgrade",
+            )
 
 
 @_part.check(
@@ -115,4 +133,4 @@ def metrics(seen: ClusterSeen) -> Iterator[Problem]:
         )
 
 
-CHECKS: Final[tuple[Check, ...]] = (there, same_namespace, safe_naming, encoded, metrics)
+CHECKS: Final[tuple[Check, ...]] = (there, pod_label, same_namespace, safe_naming, encoded, metrics)

@@ -155,23 +155,7 @@ def runner_image(seen: SettingsSeen) -> Iterator[Problem]:
         )
 
 
-@_part.check(
-    "settings.blocked-ranges",
-    "In a cluster `BLOCKED_CIDRS` names the ranges that apps must not reach, or none is needed.",
-    "Private ranges are blocked in any case; a cluster whose nodes or API server have public "
-    "addresses lets apps reach them.",
-)
-def blocked(seen: SettingsSeen) -> Iterator[Problem]:
-    """It was decided: an empty value says that all of the cluster's ranges are private."""
-    if _in_cluster(seen.values) and "BLOCKED_CIDRS" not in seen.given:
-        yield Problem(
-            "BLOCKED_CIDRS was not decided.",
-            "Set it to the public ranges of nodes, pods and API server; to nothing "
-            "(BLOCKED_CIDRS=) where all of them are private.",
-        )
-
-
 CHECKS: Final[tuple[Check, ...]] = (
     *(base_domain, hosts, signing_key, files, git_remote, passwords, receiver, proxies),
-    *(runner_image, blocked),
+    runner_image,
 )

@@ -32,6 +32,7 @@ KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0kSbPzlUYVG8bTZ5dXbZk0y1cxP5vY2cQ2m
 IMAGE = "ghcr.io/me/fastapi-platform-runner:ts-1700000000-abcdef0"
 PATH = "/hook/0123"
 ROOT = Path(__file__).resolve().parents[2]
+SECRETS = ("backend", "backend-files", "platform-tls")
 FLUX_FLAGS = ["--no-cross-namespace-refs=true", "--no-remote-bases=true"]
 TRAEFIK_FLAGS = [
     "--entryPoints.web.address=:8000",
@@ -88,7 +89,13 @@ def workload(kind: str, namespace: str, name: str, image: str, flags: list[str])
         {
             "kind": kind,
             "metadata": {"name": name, "namespace": namespace, "labels": {}},
-            "spec": {"replicas": 1, "template": {"spec": {"containers": [container]}}},
+            "spec": {
+                "replicas": 1,
+                "template": {
+                    "metadata": {"labels": {"app.kubernetes.io/name": name}},
+                    "spec": {"containers": [container]},
+                },
+            },
         }
     )
 
@@ -96,6 +103,28 @@ def workload(kind: str, namespace: str, name: str, image: str, flags: list[str])
 def namespace(name: str, **labels: str) -> Manifest:
     labels = {"pod-security.kubernetes.io/enforce": "restricted", **labels}
     return Manifest.of({"kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+
+
+def platform() -> dict[str, tuple[Manifest, ...] | Unseen]:
+    """What deploy/ gives, as far as it is looked at, on a node with a private address."""
+    files = ("backend", "frontend", "routes")
+    there = [
+        Manifest.of({**raw, "status": {"readyReplicas": 1}})
+        for file in files
+        for raw in yaml.safe_load_all((ROOT / f"deploy/base/{file}.yaml").read_text())
+        if raw["kind"] in ("Deployment", "IngressRoute")
+    ]
+    secrets = [Manifest("Secret", "fastapi-platform", name, {}) for name in SECRETS]
+    address = {"type": "InternalIP", "address": "10.0.0.4"}
+    named = {"type": "Hostname", "address": "one"}
+    node = {"metadata": {"name": "one"}, "status": {"addresses": [address, named]}}
+    part = {"metadata": {"name": "kubernetes"}, "endpoints": [{"addresses": ["10.0.0.2"]}]}
+    return {
+        "Platform": tuple(there),
+        "PlatformSecret": tuple(secrets),
+        "Node": (Manifest.of(node, "Node"),),
+        "EndpointSlice": (Manifest.of(part, "EndpointSlice"),),
+    }
 
 
 def cluster() -> ClusterSeen:
@@ -137,6 +166,7 @@ def cluster() -> ClusterSeen:
     )
     traefik = workload("Deployment", "traefik", "traefik", "docker.io/traefik:v3.7", TRAEFIK_FLAGS)
     objects["Traefik"] = (traefik,)
+    objects |= platform()
     return ClusterSeen("v1.34.1+k3s1", objects, _WANTED, settings(), PATH, KEY)
 
 

@@ -129,12 +129,6 @@ BROKEN: dict[str, tuple[Callable[[Installation], Installation], str, str]] = {
         ),
         *("settings.runner-image", "RUNNER_IMAGE"),
     ),
-    "nobody thought of the cluster's ranges": (
-        lambda s: replace(
-            s, settings=replace(s.settings, given=s.settings.given - {"BLOCKED_CIDRS"})
-        ),
-        *("settings.blocked-ranges", "BLOCKED_CIDRS"),
-    ),
     # database
     "the database is away": (
         lambda s: replace(s, database=Unseen("no answer within 5 s")),
@@ -193,6 +187,60 @@ BROKEN: dict[str, tuple[Callable[[Installation], Installation], str, str]] = {
     "a person may push flux/*": (
         trials(Trial("person", "flux/00", "passes", "failed to update ref")),
         *("repository.shards-protected", "flux/00"),
+    ),
+    # the platform's namespace
+    "the frontend is not there": (
+        lambda s: without(s, "Platform", "frontend"),
+        *("platform.workloads", "frontend"),
+    ),
+    "no pod of the backend is ready": (
+        lambda s: changed(s, "Platform", "backend", "status", to={"readyReplicas": 0}),
+        *("platform.workloads", "backend"),
+    ),
+    "no certificate of the hosts": (
+        lambda s: without(s, "PlatformSecret", "platform-tls"),
+        *("platform.secrets", "platform-tls"),
+    ),
+    "no Secret with the backend's files": (
+        lambda s: without(s, "PlatformSecret", "backend-files"),
+        *("platform.secrets", "backend-files"),
+    ),
+    "a node with a public address": (
+        lambda s: changed(
+            s, "Node", "one", "status", to={"addresses": [{"address": "203.0.114.7"}]}
+        ),
+        *("cluster.blocked-ranges", "203.0.114.7"),
+    ),
+    "an API server with a public IPv6 address": (
+        lambda s: changed(
+            s, "EndpointSlice", "kubernetes", "endpoints", to=[{"addresses": ["2001:db9::1"]}]
+        ),
+        *("cluster.blocked-ranges", "2001:db9::1"),
+    ),
+    "the router's pods have no label": (
+        lambda s: changed(s, "Traefik", "traefik", "spec", "template", "metadata", to={}),
+        *("traefik.pod-label", "nothing"),
+    ),
+    "everybody with a credential may read": (
+        lambda s: added(s, binding("view", kind="Group", name="system:authenticated")),
+        *("access.everybody", "ClusterRole view"),
+    ),
+    "everybody is made administrator by Kubernetes' own binding": (
+        lambda s: added(
+            s,
+            {
+                **binding("cluster-admin", kind="Group", name="system:unauthenticated"),
+                "metadata": {
+                    "name": "cluster-admin",
+                    "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
+                },
+            },
+        ),
+        *("access.everybody", "cluster-admin"),
+    ),
+    "who is nobody may read": (
+        lambda s: added(s, binding("view", kind="User", name="system:anonymous")),
+        *("access.everybody", "ClusterRole view"),
     ),
     # forge
     "main requires up-to-date branches": (
@@ -544,6 +592,22 @@ def test_what_was_found_before_something_was_away_is_told_with_it():
     assert [each.check for each in found.unlooked] == ["repository.credential"]
     assert "repository.credential" not in found.passed
     assert found.status == 1
+
+
+def test_public_addresses_that_are_blocked_are_well():
+    seen = healthy.installation()
+    node = {"addresses": [{"address": "203.0.114.7"}]}
+    seen = changed(seen, "Node", "one", "status", to=node)
+    values = healthy.settings(blocked_cidrs="203.0.114.0/24")
+    cluster = replace(seen.cluster, settings=values)
+    found = diagnose(CHECKS, replace(seen, cluster=cluster))
+    assert "cluster.blocked-ranges" in found.passed
+
+
+def test_what_kubernetes_gives_everybody_itself_is_no_finding():
+    role = "system:discovery"
+    raw = {**binding(role, kind="Group", name="system:authenticated"), "metadata": {"name": role}}
+    assert diagnose(CHECKS, added(healthy.installation(), raw)).findings == ()
 
 
 def test_readers_of_yaml_may_fold_a_text_otherwise():
