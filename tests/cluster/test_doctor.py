@@ -52,7 +52,7 @@ def workloads() -> list[dict]:
                 "replicas": 1,
                 "selector": {"matchLabels": {"app": name}},
                 "template": {
-                    "metadata": {"labels": {"app": name}},
+                    "metadata": {"labels": {"app": name, "app.kubernetes.io/name": name}},
                     "spec": {
                         "nodeSelector": NOWHERE,
                         "containers": [{"name": name, "image": f"{name}:v0", "args": flags}],
