@@ -163,7 +163,7 @@ async def open_rerender(settings: Settings) -> AsyncIterator[Rerender]:
         platform = await records.intents.platform(await records.intents.indexed_tip())
         made = today(replace(judging.rendering, ceilings=platform.ceilings))
         repo, upstream, writer = records.repo, records.upstream, records.writer
-        yield Rerender(repo, upstream, publisher, writer, made, observe)
+        yield Rerender(repo, upstream, publisher, writer, made, observe, records.store)
 
 
 async def _nothing_seen(_: AppRef) -> None:

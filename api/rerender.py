@@ -13,6 +13,7 @@ from typing import Final, Literal
 from api.clients.git_tenants import apps_of
 from api.clients.git_upstream import Upstream
 from api.clients.gitops_repo import GitopsRepo
+from api.clients.store import Store
 from api.domain.commit_message import newer_renderer
 from api.domain.health import is_ready, why_not_ready
 from api.domain.made_with import MadeWith, made_with
@@ -21,6 +22,7 @@ from api.domain.quarantine import QUARANTINE_FILE, newly_refused, read_quarantin
 from api.domain.repo_layout import is_shard_branch, shard_branch
 from api.domain.rollout import Observation
 from api.errors import InvalidRequest, RepositoryUnavailable
+from api.leases import Leases
 from api.publishing import Publisher
 from api.writer import Writer
 
@@ -85,6 +87,7 @@ class Rerender:
         writer: Writer,
         today: MadeWith,
         observe: Observe | None,
+        store: Store,
     ) -> None:
         self._repo = repo
         self._upstream = upstream
@@ -92,6 +95,7 @@ class Rerender:
         self._writer = writer
         self.today = today
         self._observe = observe
+        self._leases = Leases(store)
 
     @property
     def watches(self) -> bool:
@@ -129,9 +133,16 @@ class Rerender:
         """Render the shards anew, a few at a time, until one gets worse; `told` hears of each.
 
         One at a time until apps of one have been seen to stay ready: what breaks every app shall
-        break one shard. Raises RepositoryUnavailable, ClusterUnavailable.
+        break one shard. Raises RepositoryUnavailable, ClusterUnavailable, HeldElsewhere when
+        another command is at it, LeaseLost.
         """
         self._publisher.accept_older = accept_older
+        async with self._leases.held("rerender"):
+            return await self._waves(shards, pace, told)
+
+    async def _waves(
+        self, shards: Sequence[str], pace: Pace, told: Callable[[Rendered], None]
+    ) -> list[Rendered]:
         proved = self._observe is None
         found: list[Rendered] = []
         left = list(shards)

@@ -58,7 +58,10 @@ class Release:
     def rerender(self, observe=None) -> Rerender:
         stack = self.stack
         upstream = LocalUpstream(stack.repo.path)
-        return Rerender(stack.repo, upstream, stack.publisher, stack.writer, self.today, observe)
+        store = stack.deployments._store
+        return Rerender(
+            stack.repo, upstream, stack.publisher, stack.writer, self.today, observe, store
+        )
 
     async def run(self, observe=None, pace=None, **options) -> list[Rendered]:
         opened = self.rerender(observe)
@@ -284,6 +287,19 @@ async def test_one_shard_goes_first_and_then_several_at_once(stack, release, hea
     opened._wave = noted
     await opened.run(list(await opened.stale()), Pace(2, 5), lambda _: None)
     assert waves == [1, 2, 1]
+
+
+async def test_of_two_operators_who_rerender_at_once_the_second_is_told(stack, release, health):
+    app = await stack.deploy(BOB)
+    release.update(image=NEW_IMAGE)
+    first, second = release.rerender(health.observe), release.rerender(health.observe)
+    shards = list(await first.stale())
+    done = await asyncio.gather(
+        *(opened.run(shards, Pace(2, 5), lambda _: None) for opened in (first, second)),
+        return_exceptions=True,
+    )
+    assert sorted(type(result).__name__ for result in done) == ["HeldElsewhere", "list"]
+    assert await made(stack, app.ref) == made_by(NOW, NEW_IMAGE)
 
 
 async def test_an_app_that_was_not_ready_before_stops_nothing(stack, release, health):
