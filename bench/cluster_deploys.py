@@ -156,10 +156,15 @@ class Meter:
 
     def _now(self) -> dict[str, float]:
         spent = {name: _seconds(process) for name, process in self._programs.items()}
-        return spent | {"platform": sum(map(_seconds, self._platform.product.processes()))}
+        # Children first: what one spent that ends meanwhile is counted with its parent.
+        processes = reversed(self._platform.product.processes())
+        return spent | {"platform": sum(map(_seconds, processes))}
 
 
 def _seconds(process: psutil.Process) -> float:
-    """A process and those of its children that ended."""
-    times = process.cpu_times()
+    """A process and those of its children that ended; 0 when it has ended itself."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
     return float(times.user + times.system + times.children_user + times.children_system)
