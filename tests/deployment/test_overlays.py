@@ -196,7 +196,7 @@ def test_new_images_are_proposed_and_never_pushed_before_the_policies_know_them(
         if kind == "ImagePolicy":
             assert wanted <= each["metadata"]["labels"].items()
     guide = (DEPLOY.parent / "docs/operations.md").read_text()
-    first, then = guide.index("init-repo --cluster production"), guide.index("Now the tags")
+    first, then = guide.index("init-repo --cluster production"), guide.index("Change the tags")
     assert guide.index(git["push"]["branch"]) < first < then
 
 
