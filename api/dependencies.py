@@ -14,11 +14,14 @@ from api import (
     deployments,
     history,
     intents,
+    lifecycle,
     publishing,
+    resting,
     rollback,
     rollouts,
     tenants,
     turns,
+    waker,
     writer,
 )
 from api.clients.cluster import Cluster
@@ -58,6 +61,9 @@ class Platform:
     records: Records
     deployments: deployments.Deployments
     rollbacks: rollback.Rollbacks
+    lifecycle: lifecycle.Lifecycle
+    resting: resting.Resting
+    waker: waker.Waker
     publisher: publishing.Publisher
     rollouts: rollouts.Rollouts
     catching_up: catching_up.CatchingUp | None  # None: nobody else has a clone of their own
@@ -101,6 +107,14 @@ def _rollbacks(platform: CurrentPlatform) -> rollback.Rollbacks:
     return platform.rollbacks
 
 
+def _lifecycle(platform: CurrentPlatform) -> lifecycle.Lifecycle:
+    return platform.lifecycle
+
+
+def _resting(platform: CurrentPlatform) -> resting.Resting:
+    return platform.resting
+
+
 def _rollouts(platform: CurrentPlatform) -> rollouts.Rollouts:
     return platform.rollouts
 
@@ -123,6 +137,8 @@ Intents = Annotated[intents.Intents, Depends(_intents)]
 Deployments = Annotated[deployments.Deployments, Depends(_deployments)]
 History = Annotated[history.History, Depends(_history)]
 Rollbacks = Annotated[rollback.Rollbacks, Depends(_rollbacks)]
+Lifecycle = Annotated[lifecycle.Lifecycle, Depends(_lifecycle)]
+Resting = Annotated[resting.Resting, Depends(_resting)]
 Rollouts = Annotated[rollouts.Rollouts, Depends(_rollouts)]
 ClusterView = Annotated[Cluster, Depends(_cluster)]
 #: Stands in the log, in the answer and in the commits that the request makes.

@@ -126,40 +126,19 @@ class Deployments:
         )
         return await self._writer.write(change, shard_of(ref.user_id, digits))
 
-    async def restart(self, account: Account, ref: AppRef, request_id: str) -> str:
-        """Start the app anew by a commit that only says so; returns the commit."""
-        for _ in range(_MAX_REPLAYS):
-            stored = await self._intents.app(ref)
-            if stored.file is None:
-                raise InvalidRequest(
-                    "app.yaml of this app cannot be read, so it cannot be restarted.",
-                    hint="Deploy it from the editor, or correct the file by a commit.",
-                )
-            platform = await self._intents.platform(await self._intents.tip())
-            now = datetime.now(UTC).replace(microsecond=0)
-            file = stored.file.model_copy(update={"restarted_at": now, "state": "running"})
-            path = app_folder(ref, platform.shard_digits)
-            # A second one within the same second asks for nothing more, and is no commit.
-            change = Change(
-                {f"{path}/app.yaml": dump(file)} if file != stored.file else {},
-                intent_message("restart", [ref], stored.name, request_id),
-                person(account.username, account.user_id),
-                {path: stored.tree},
-            )
-            try:
-                work = _Work(change, None, platform, stored.read_at)
-                return (await self._commit(ref, work)).commit
-            except Overtaken:
-                continue
-        raise RepositoryUnavailable("The app changed all the time; nothing was saved.")
-
     async def put(
-        self, ref: AppRef, change: Change, folder: AppFolder, platform: PlatformFile, base: str
+        self,
+        ref: AppRef,
+        change: Change,
+        folder: AppFolder | None,
+        platform: PlatformFile,
+        base: str,
     ) -> StoredApp:
         """Check what an app's folder shall hold, commit the change that makes it so, publish.
 
-        `base` is the commit of `main` that both were made from. Without edits nothing is
-        committed. Raises SourceRefused, CheckUnavailable or Overtaken.
+        `base` is the commit of `main` that both were made from. Without a folder nothing is
+        checked, without edits nothing is committed. Raises SourceRefused, CheckUnavailable or
+        Overtaken.
         """
         return await self._commit(ref, _Work(change, folder, platform, base))
 

@@ -5,6 +5,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from api.clients import git_changes, git_history
@@ -97,6 +98,10 @@ class History:
     async def newest(self, ref: AppRef, limit: int = 1) -> list[AppCommit]:
         """The newest commits that touch the app, newest first."""
         return await self._index.newest(ref, limit)
+
+    async def last_changes(self, user_id: str, since: datetime) -> list[AppCommit]:
+        """The newest commit of each app of a tenant, if not older than `since`; newest first."""
+        return await self._index.last_changes(user_id, since)
 
     def as_of(self, commit: str) -> "History":
         """History as it was when a commit was the newest, for what was decided then."""

@@ -12,28 +12,34 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
 from api.catching_up import CatchingUp
+from api.clients.app_requests import AppRequests
 from api.clients.cluster import Cluster
 from api.clients.git_maintenance import Housekeeping
 from api.clients.git_upstream import Upstream
 from api.clients.metrics import Metrics
+from api.clients.rate_limits import RateLimits
 from api.dependencies import Check, Platform
 from api.deploy_metrics import DeployMetrics
 from api.deployments import Deployments
 from api.errors import ClusterUnavailable, RepositoryUnavailable, Unavailable
 from api.intents import Intents
+from api.lifecycle import Lifecycle
 from api.local.cluster import LocalCluster
 from api.opening import connect, join_publishing, make_repository, open_judging, open_records
 from api.opening_cleanup import idle_limits, make_cleaner, open_activity
 from api.publishing import Publisher
 from api.refusals import Refusals
+from api.resting import Resting
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
-from api.routes import activity, apps, auth, packages, pages, platform
+from api.routes import activity, apps, auth, lifecycle, packages, pages, platform
 from api.routes import history as past
 from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
+from api.routes.waker import AppsOrigin
 from api.settings import Settings
 from api.turns import Turns
+from api.waker import Waker
 from api.watching import Watcher
 from api.writer import Writer
 
@@ -72,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         responses=ANY_ROUTE,
     )
-    for module in (auth, apps, activity, past, packages, platform, pages):
+    for module in (auth, apps, activity, lifecycle, past, packages, platform, pages):
         app.include_router(module.router)
     # Only files that are the same for everybody are compressed: nothing can be guessed from it.
     app.router.default = GZipMiddleware(pages.Editor(settings.frontend_dist), compresslevel=6)
@@ -81,6 +87,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestLog, metrics=metrics)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(AppsOrigin, settings=settings, metrics=metrics)
     if proxies := [part.strip() for part in settings.trusted_proxies.split(",") if part.strip()]:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=proxies)
     return app
@@ -108,11 +115,19 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     store, origin, writer = records.store, settings.apps_origin, records.writer
     max_apps = settings.max_apps_per_user
     counted = DeployMetrics(metrics)
+    resting = Resting(repo, intents, history)
     deployments = Deployments(repo, intents, judging.check, writer, store, max_apps, counted)
     limits = idle_limits(settings)
     rollouts = Rollouts(
         repo, intents, history, publisher, cluster, store, origin, counted.saw, limits
     )
+    rollbacks = Rollbacks(repo, intents, history, deployments)
+    max_pinned = settings.max_pinned_apps
+    lifecycles = Lifecycle(repo, intents, resting, deployments, rollbacks, max_pinned)
+    app_requests = AppRequests(settings.router_address, origin)
+    stack.push_async_callback(app_requests.close)
+    waker = Waker(resting, lifecycles, rollouts, store, app_requests, RateLimits())
+    stack.push_async_callback(waker.close)
     await stack.enter_async_context(_running(counted.run(rollouts.progress)))
     poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
     watching = await stack.enter_async_context(_running(watcher.run(poll)))
@@ -140,7 +155,10 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         settings=settings,
         records=records,
         deployments=deployments,
-        rollbacks=Rollbacks(repo, intents, history, deployments),
+        rollbacks=rollbacks,
+        lifecycle=lifecycles,
+        resting=resting,
+        waker=waker,
         publisher=publisher,
         rollouts=rollouts,
         catching_up=CatchingUp(records.upstream) if settings.git_remote else None,

@@ -12,7 +12,7 @@ from api.clients.git_trees import Edit, Entry, Same
 from api.clients.gitops_repo import Change, GitopsRepo, Overtaken
 from api.clients.store import Account
 from api.deployments import Deployments, tenant_file
-from api.domain.commit_message import intent_message, person
+from api.domain.commit_message import COMMITTER, Person, intent_message, person
 from api.domain.intent_check import AppFolder
 from api.domain.names import AppRef
 from api.domain.repo_layout import (
@@ -101,11 +101,21 @@ class Rollbacks:
                 raise _no_longer_passes(refused, past.commit) from refused
         raise RepositoryUnavailable("The app changed all the time; nothing was saved.")
 
-    async def restore(self, account: Account, ref: AppRef, request_id: str) -> StoredApp:
+    async def restore(
+        self,
+        account: Account | None,
+        ref: AppRef,
+        request_id: str,
+        *,
+        action: str = "restore",
+        by: Person | None = None,
+    ) -> StoredApp:
         """Bring a deleted app back as it was last; one that is there stays as it is.
 
-        Raises NotFound for an app that this tenant never had, Conflict for too many apps or for
-        an id that is somebody else's, SourceRefused when it does not pass the check any more.
+        `account` is the owner's, if there is one; `by` is the author of the commit if somebody
+        else asked. Raises NotFound for an app that this tenant never had, Conflict for too many
+        apps or for an id that is somebody else's, SourceRefused when it does not pass the check any
+        more.
         """
         for _ in range(_MAX_REPLAYS):
             main = await self._intents.indexed_tip()
@@ -120,11 +130,13 @@ class Rollbacks:
             self._deployments.require_room(others)
             edits, folder = _restored(ref, past, platform)
             if "tenant.yaml" not in others:
+                if account is None:
+                    raise Conflict(f"The tenant {ref.user_id} has no account and no tenant.yaml.")
                 edits[f"{tenant}/tenant.yaml"] = tenant_file(account)
             change = Change(
                 edits,
-                intent_message("restore", [ref], past.app.name, request_id),
-                person(account.username, account.user_id),
+                intent_message(action, [ref], past.app.name, request_id),
+                by or (person(account.username, account.user_id) if account else COMMITTER),
                 # The tenant's whole folder, so that the limit of apps holds in a race as well.
                 {tenant: stands.id if stands else None},
             )

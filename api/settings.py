@@ -188,6 +188,13 @@ class Settings(BaseSettings):
         "`http://traefik-metrics.traefik:9100/metrics`: a name that gives every router's own "
         "address. Without it nothing is known of use, and no app is removed (cluster).",
     )
+    max_pinned_apps: Annotated[int, Field(ge=0)] = Field(
+        2, description="How many apps one person may pin, so that they are never idle."
+    )
+    wake_hold_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
+        10.0,
+        description="Seconds for which a request that wakes an app is held until the app answers.",
+    )
     runner_python: Path = Field(
         Path("runner/.venv/bin/python"), description="Python that runs the apps (embedded)."
     )
@@ -302,3 +309,10 @@ class Settings(BaseSettings):
     def host_beside(self, label: str) -> str:
         """The host of this label beside `BASE_DOMAIN`, below the same zone."""
         return f"{label}.{(self.base_domain or '').partition('.')[2]}"
+
+    @property
+    def router_address(self) -> str:
+        """Where the platform itself finds the router's entry point for apps."""
+        if self.mode == "cluster":
+            return self.router_url or self.apps_origin
+        return f"http://{'[::1]' if self.host == '::1' else '127.0.0.1'}:{self.apps_port}"

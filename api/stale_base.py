@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.drafts import AppDraft, changed_files
-from api.domain.repo_layout import app_folder
+from api.domain.repo_layout import AppFile, app_folder
 from api.errors import InvalidRequest, StaleBase
 from api.intents import Intents, StoredApp
 
@@ -18,7 +18,8 @@ async def require_base(
 ) -> None:
     """Raise StaleBase, with both versions, unless the app is as it was at the commit `base`.
 
-    A later commit counts as long as this app did not change; UnknownBase for none of ours.
+    A later commit counts as long as nothing changed that an update writes: not the app's sleep, its
+    pin or its overlay. UnknownBase for none of ours.
     """
     platform = await intents.platform(await intents.tip())
     path = app_folder(stored.ref, platform.shard_digits)
@@ -30,6 +31,11 @@ async def require_base(
     entry = await repo.entry(base, path)
     if entry is not None and entry.id == stored.tree:
         return
+    then = await intents.entries(base, platform, stored.ref)
+    now = await intents.entries(stored.read_at, platform, stored.ref)
+    before = await intents.file(then)
+    if then.code == now.code and before and stored.file and _same(before, stored.file):
+        return
     files = changed_files(stored.files, stored.entrypoint, draft)
     raise StaleBase(
         "The app was changed by somebody else since you opened it.",
@@ -40,6 +46,10 @@ async def require_base(
             | ({"env": dict(draft.env)} if draft.env is not None else {}),
         },
     )
+
+
+def _same(one: AppFile, other: AppFile) -> bool:
+    return (one.name, one.entrypoint, one.env) == (other.name, other.entrypoint, other.env)
 
 
 def _version(app: StoredApp, commit: str, files: Mapping[str, str]) -> dict[str, object]:

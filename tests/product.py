@@ -198,7 +198,8 @@ class Product:
 
     def visit(self, url: str, **arguments: Any) -> httpx2.Response:
         """What a stranger's browser gets at an app's address."""
-        return httpx2.get(url, timeout=10, follow_redirects=True, trust_env=False, **arguments)
+        # Longer than a request is held that comes while the app starts.
+        return httpx2.get(url, timeout=30, follow_redirects=True, trust_env=False, **arguments)
 
     def git(self, *arguments: str, cwd: Path | None = None) -> str:
         """What git prints, in the bare repository or in a clone; its standard error on failure."""

@@ -235,6 +235,21 @@ class CommitIndex:
         )
         return {AppRef(str(row[0]), str(row[1])) for row in rows}
 
+    async def last_changes(self, user_id: str, since: datetime) -> list[AppCommit]:
+        """The newest commit of each app of a tenant, where it is not older than `since`."""
+        # By the tenant's own commits: a mass change touches many others' apps, and is rare.
+        apps = (
+            "SELECT a.app_id, max(a.ordinal) AS ordinal FROM commit_parties p"
+            " JOIN app_commits a ON a.ordinal = p.ordinal AND a.user_id = p.party"
+            " WHERE p.party = ? GROUP BY a.app_id"
+        )
+        rows = await self._database.read(
+            f"SELECT {_COLUMNS}, app_id FROM ({apps}) JOIN commits c USING (ordinal)"  # noqa: S608  (constants)
+            " WHERE c.at >= ? ORDER BY c.ordinal DESC, app_id",
+            (user_id, to_text(since)),
+        )
+        return [AppCommit(**_fields(row[:-1]), ref=AppRef(user_id, row[-1])) for row in rows]
+
     async def audit(
         self, wanted: AuditFilter, limit: int, *, before: str | None, apps: int
     ) -> list[AuditedCommit]:
@@ -323,7 +338,7 @@ def _said(by: Authorship) -> tuple[str, str, str, str]:
     return by.name, by.kind, by.action, by.subject
 
 
-def _fields(row: sqlite3.Row) -> dict[str, Any]:
+def _fields(row: Sequence[Any]) -> dict[str, Any]:
     _, commit, base, at, name, kind, action, subject = row
     by = Authorship(name, cast("Kind", kind), action, subject)
     return {"commit": commit, "base": base, "at": from_text(at), "by": by}

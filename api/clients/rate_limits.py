@@ -27,6 +27,11 @@ FAILURES_PER_ACCOUNT: Final = RateLimitItemPerMinute(
 # A school with many classes behind one address must never be refused.
 LOGINS_PER_ADDRESS: Final = RateLimitItemPerMinute(300, WINDOW_MINUTES, namespace="logins")
 SIGNUPS_PER_ADDRESS: Final = RateLimitItemPerMinute(120, WINDOW_MINUTES, namespace="signups")
+# Apps woken by visitors: each is a commit. A class opens the address of each other's apps; crawlers
+# come from many addresses.
+WAKES_PER_APP: Final = RateLimitItemPerMinute(6, WINDOW_MINUTES, namespace="wakes-of-app")
+WAKES_PER_ADDRESS: Final = RateLimitItemPerMinute(60, WINDOW_MINUTES, namespace="wakes-by-address")
+WAKES: Final = RateLimitItemPerMinute(600, WINDOW_MINUTES, namespace="wakes")
 
 
 class RateLimits:

@@ -4,10 +4,10 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from api.domain.commit_message import COMMITTER, Person, trailers
+from api.domain.commit_message import COMMITTER, VISITOR, Person, trailers
 from api.domain.repo_layout import plain_line
 
-Kind = Literal["editor", "pull_request", "by_hand", "cleanup", "administrator"]
+Kind = Literal["editor", "pull_request", "by_hand", "cleanup", "visitor", "administrator"]
 
 _MAX_SUBJECT: Final = 200
 _MAX_NAME: Final = 100
@@ -45,6 +45,8 @@ def authorship(
         kind = "editor"
     elif author.name == COMMITTER.name and action is not None:
         kind = "cleanup"  # nobody asked for it
+    elif author == VISITOR:
+        kind = "visitor"
     else:
         kind = "administrator"
     return Authorship(name, kind, plain_line(action or "create"), subject)

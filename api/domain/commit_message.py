@@ -18,6 +18,8 @@ class Person:
 
 #: Committer of everything that the platform writes.
 COMMITTER: Final = Person("FastAPI Platform", "platform@users.noreply.invalid")
+#: Author of a commit that wakes an app because somebody opened its address.
+VISITOR: Final = Person("A visitor", COMMITTER.email)
 #: Action of an operator's command, on files that are no tenant's.
 TEMPLATE_ACTION: Final = "init-repo"
 _NOTHING: Final[Mapping[str, str | None]] = {}

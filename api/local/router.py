@@ -35,6 +35,7 @@ _LONGEST_DELAY: Final = 30.0
 _STAYED_UP: Final = 60.0
 _POLL: Final = 0.02
 _LOOPBACKS: Final = {"127.0.0.1", "localhost", "0.0.0.0", "::", "::1"}  # noqa: S104  (compared)
+_EVERYWHERE: Final = {"0.0.0.0", "::"}  # noqa: S104  (compared)
 _PROBE: Final = {"fastapi-platform-probe": "1"}  # answered by the runner, not by the app
 _METRICS: Final = "metrics"
 _ENCODED: Final = (
@@ -64,9 +65,10 @@ class Router:
         self._tasks: list[asyncio.Task[None]] = []
         self.problem: str | None = None
         self.restarted: Callable[[], None] = lambda: None
-        loopback = settings.host if settings.host == "::1" else "127.0.0.1"
+        here = "127.0.0.1" if settings.host in _EVERYWHERE else self._host
+        self._waker = f"http://{_bracketed(here)}:{settings.port}"
         self._client = httpx2.AsyncClient(
-            base_url=f"http://{_bracketed(loopback)}:{self._port}",
+            base_url=settings.router_address,
             headers=_PROBE | {"host": urlsplit(settings.apps_origin).netloc},
             trust_env=False,  # no proxy stands between this machine and itself
             timeout=5.0,
@@ -105,7 +107,7 @@ class Router:
             self._dirty.set()
 
     def remove(self, ref: AppRef) -> None:
-        """Take an app's address away: it answers 404."""
+        """Take an app's address away: it leads to the platform, which tells why."""
         if self._backends.pop(ref, None):
             self._dirty.set()
 
@@ -180,8 +182,8 @@ class Router:
                 }
             }
         }
-        if http := dynamic_configuration(dict(self._backends), list(self._entry_points)):
-            configuration["http"] = http
+        points = list(self._entry_points)
+        configuration["http"] = dynamic_configuration(dict(self._backends), points, self._waker)
         # Written beside the watched folder and moved in whole: Traefik never reads half a file.
         (self._folder / "dynamic").mkdir(parents=True, exist_ok=True)
         written = self._folder / "routes.yaml"

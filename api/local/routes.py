@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from api.domain.names import AppRef
 from api.local.objects import AppObjects, NotUnderstood
@@ -25,13 +25,27 @@ def check_routes(objects: AppObjects) -> None:
                 raise NotUnderstood(f"IngressRoute: Middleware {name} is not among the objects")
 
 
+#: Below every app's: it takes what no app answers, as the platform's own route in a cluster.
+_WAKER_PRIORITY: Final = 2
+
+
 def dynamic_configuration(
-    backends: Mapping[AppRef, Backend], entry_points: list[str]
+    backends: Mapping[AppRef, Backend], entry_points: list[str], waker: str
 ) -> dict[str, Any]:
-    """Traefik's HTTP section for all apps; keys are made of ids, so no two apps share one."""
-    routers: dict[str, Any] = {}
+    """Traefik's HTTP section for all apps; keys are made of ids, so no two apps share one.
+
+    `waker`: the platform's own address, where addresses lead whose app does not run.
+    """
+    routers: dict[str, Any] = {
+        "waker": {
+            "entryPoints": entry_points,
+            "rule": "PathPrefix(`/user/`)",
+            "service": "waker",
+            "priority": _WAKER_PRIORITY,
+        }
+    }
     middlewares: dict[str, Any] = {}
-    services: dict[str, Any] = {}
+    services: dict[str, Any] = {"waker": {"loadBalancer": {"servers": [{"url": waker}]}}}
     for ref, backend in sorted(backends.items()):
         key = f"{ref.user_id}_{ref.app_id}"
         for name, options in backend.objects.middlewares.items():

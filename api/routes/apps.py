@@ -186,14 +186,6 @@ async def logs(
     return EventStream("line", (_line(line) async for line in lines))
 
 
-@router.post("/{app_id}/restart", status_code=202, responses=_OWN)
-async def restart(
-    ref: Ref, user: CurrentUser, deployments: Deployments, request_id: RequestId
-) -> Commit:
-    """Start the app anew; files it has written are gone then."""
-    return Commit(commit=await deployments.restart(user, ref, request_id))
-
-
 @router.get(
     "/{app_id}/download",
     responses=_OWN | _ZIP,
@@ -230,6 +222,7 @@ def app_fields(overview: Overview) -> dict[str, object]:
         "last_activity_at": overview.last_activity_at,
         "hibernates_at": overview.hibernates_at,
         "expires_at": overview.expires_at,
+        "pinned": app.file is not None and app.file.pinned,
     }
 
 

@@ -74,6 +74,7 @@ async def meta(platform: CurrentPlatform) -> Meta:
         isolated=platform.cluster.isolated,
         idle_hours=settings.idle_hours,
         max_apps_per_user=settings.max_apps_per_user,
+        max_pinned_apps=settings.max_pinned_apps,
         version=__version__,
     )
 

@@ -119,6 +119,7 @@ class App(BaseModel):
     last_activity_at: datetime
     hibernates_at: datetime | None = Field(description="When it may be put to sleep, likewise.")
     expires_at: datetime | None = Field(description="When it may be removed if nobody uses it.")
+    pinned: bool = Field(description="It is kept although nobody uses it.")
 
 
 class AppDetail(App):
@@ -220,7 +221,7 @@ class Who(BaseModel):
     """Who made a commit: in the editor, by a pull request or by hand, or on whose behalf."""
 
     name: str
-    kind: Literal["editor", "pull_request", "by_hand", "cleanup", "administrator"]
+    kind: Literal["editor", "pull_request", "by_hand", "cleanup", "visitor", "administrator"]
 
 
 class ChangedFile(BaseModel):
@@ -340,4 +341,5 @@ class Meta(BaseModel):
     isolated: bool = Field(description="False when apps are not isolated from this machine.")
     idle_hours: int
     max_apps_per_user: int
+    max_pinned_apps: int
     version: str

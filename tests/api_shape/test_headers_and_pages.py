@@ -142,6 +142,7 @@ async def test_meta_tells_what_the_editor_must_know(client: httpx2.AsyncClient):
         "isolated": False,
         "idle_hours": 24,
         "max_apps_per_user": 20,
+        "max_pinned_apps": 2,
         "version": "0.1.0",
     }
 

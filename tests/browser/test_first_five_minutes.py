@@ -81,7 +81,7 @@ def test_sign_up_deploy_update_break_fix_and_delete(editor: EditorPage, product:
     page.get_by_role("dialog").get_by_role("button", name="Delete app").click()
     expect(page.get_by_role("heading", name="Ship your first app")).to_be_visible()
     picture(page, "deleted")
-    eventually("its address answers no more", lambda: product.visit(url).status_code == 404)
+    eventually("its address answers no more", lambda: product.visit(url).status_code == 410)
     assert_git_tells_the_story(product, url)
 
 

@@ -139,7 +139,7 @@ def test_a_deleted_app_is_restored_from_its_history(editor: EditorPage, product:
     page.get_by_role("menuitem", name="Delete app").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete app").click()
     expect(page.get_by_role("heading", name="Ship your first app")).to_be_visible()
-    eventually("its address answers no more", lambda: product.visit(url).status_code == 404)
+    eventually("its address answers no more", lambda: product.visit(url).status_code == 410)
 
     page.goto(address)
     expect(page.get_by_text("This app is deleted.")).to_be_visible()

@@ -237,7 +237,9 @@ def test_somebody_signs_up_and_deploys_over_tls_on_three_hosts(deployed: Deploye
     elsewhere = site.get(app["url"].replace(APPS, PLATFORM))
     assert (elsewhere.status_code, elsewhere.headers["Location"]) == (308, app["url"])
     nobody = site.get(app["url"].replace(app["app_id"], f"{app['app_id']}x"))
-    assert (nobody.status_code, "No app here" in nobody.text) == (404, True)
+    assert (nobody.status_code, nobody.json()["error"]["code"]) == (404, "app_unknown")
+    nowhere = site.get(f"https://{APPS}/")
+    assert (nowhere.status_code, "No app here" in nowhere.text) == (404, True)
     assert site.get(f"https://{MONGO}/").status_code == 404
 
 

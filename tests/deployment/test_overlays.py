@@ -105,7 +105,7 @@ def test_the_hosts_follow_from_one_file_as_the_backend_derives_them(name: str):
         if ("IngressRoute", route) in objects
     }
     found = {route: re.findall(r"Host\(`([^`]+)`\)", " ".join(rules[route])) for route in rules}
-    expected = {"platform": [hosts[0]] * 2, "no-app": hosts[1:], "to-https": hosts}
+    expected = {"platform": [hosts[0]] * 2, "no-app": [*hosts[1:], hosts[1]], "to-https": hosts}
     assert found == {route: expected[route] for route in rules}
     assert ("to-https" in rules) is (name == "production")
     if ("Certificate", "platform") in objects:
@@ -133,6 +133,16 @@ def test_routes_of_apps_rank_between_the_platform_and_what_nobody_answers():
     below = [route["priority"] for route in objects["IngressRoute", "no-app"]["spec"]["routes"]]
     assert max(below) < min(apps)
     assert max(apps) < min(above)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_addresses_whose_app_does_not_run_lead_to_the_backend(name: str):
+    routes = overlay(name)["IngressRoute", "no-app"]["spec"]["routes"]
+    [waker] = [route for route in routes if "PathPrefix(`/user/`)" in route["match"]]
+    assert [service["name"] for service in waker["services"]] == ["backend"]
+    assert "sticky" not in waker["services"][0]  # no cookie on the origin of learners' pages
+    others = [route["priority"] for route in routes if route is not waker]
+    assert waker["priority"] > max(others)
 
 
 @pytest.mark.parametrize("name", OVERLAYS)

@@ -65,7 +65,7 @@ async def test_what_the_platform_and_people_do_every_day_is_all_right(stack, peo
     await update(stack, app.ref, code=HELLO + "# three\n")
     await see_live(stack, app.ref)
     other = await stack.deployments.create(BOB, AppDraft(name="Other", code=HELLO), "r")
-    await stack.deployments.restart(BOB, app.ref, "r")
+    await stack.lifecycle.restart(BOB, app.ref, "r")
     await Rollbacks(stack.repo, stack.intents, stack.history, stack.deployments).rollback(
         BOB, app.ref, app.commit, "r"
     )

@@ -58,6 +58,10 @@ def hello(version: str) -> dict[str, str]:
     return {"user_code.py": HELLO % version}
 
 
+#: What the router says for an app that does not run, where no platform is behind it to tell why.
+NO_APP = 502
+
+
 class World:
     """A repository, and at times a cluster that follows it; both survive each other."""
 
@@ -65,6 +69,7 @@ class World:
         self.data_dir = data_dir
         self.settings = Settings(
             data_dir=data_dir,
+            port=free_port(),
             apps_port=free_port(),
             runner_python=ROOT / "runner/.venv/bin/python",
             **settings,

@@ -176,8 +176,12 @@ def test_routes_of_different_apps_never_share_a_name() -> None:
     objects = read_objects(APP)
     refs = [AppRef("a", "b-c"), AppRef("a-b", "c"), AppRef("a", "b")]
     written = dynamic_configuration(
-        {ref: Backend(objects, 20000 + n) for n, ref in enumerate(refs)}, ["web"]
+        {ref: Backend(objects, 20000 + n) for n, ref in enumerate(refs)},
+        ["web"],
+        "http://127.0.0.1:1",
     )
+    assert written["routers"].pop("waker")["priority"] < 10
+    assert written["services"].pop("waker")
     assert len(written["routers"]) == len(written["services"]) == len(written["middlewares"]) == 3
     router = written["routers"]["a_b-c_0"]
     assert router == {

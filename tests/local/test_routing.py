@@ -21,7 +21,7 @@ from api.local.processes import Processes
 from api.local.router import Router
 from api.local.routes import Backend
 from api.settings import Settings
-from tests.local.conftest import World, eventually, hello
+from tests.local.conftest import NO_APP, World, eventually, hello
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -81,8 +81,8 @@ async def test_one_id_that_begins_like_another_gets_its_own_requests(world: Worl
     await world.until_live(long, await world.publish(long, hello("long")))
     assert (await world.get(short)).json() == {"version": "short"}
     assert (await world.get(long)).json() == {"version": "long"}
-    assert (await world.get(AppRef("uprefix", "shop100"))).status_code == 404
-    assert (await world.get(AppRef("uprefi", "shop1"))).status_code == 404
+    assert (await world.get(AppRef("uprefix", "shop100"))).status_code == NO_APP
+    assert (await world.get(AppRef("uprefi", "shop1"))).status_code == NO_APP
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "learn.example.org:80"])

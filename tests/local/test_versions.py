@@ -10,7 +10,7 @@ from api.clients.git_trees import Folder
 from api.domain.names import AppRef, shard_of
 from api.domain.progress import Reached, progress
 from api.domain.rollout import LiveVersion, Observation
-from tests.local.conftest import World, folder, hello
+from tests.local.conftest import NO_APP, World, folder, hello
 from tests.rollout.scenes import INTENT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -92,7 +92,7 @@ async def test_a_hibernated_app_has_neither_process_nor_route(world: World, ref:
     await world.publish(ref, hello("one"), running=False)
     seen = await world.until(ref, lambda o: o.workload and not o.workload.replicas and not o.pods)
     assert seen.routed_intent is None
-    assert (await world.get(ref)).status_code == 404
+    assert (await world.get(ref)).status_code == NO_APP
     await world.until_live(ref, await world.publish(ref, hello("one")))
 
 
@@ -100,7 +100,7 @@ async def test_a_deleted_app_is_gone_and_may_come_again(world: World, ref: AppRe
     await world.until_live(ref, await world.publish(ref, hello("one")))
     await world.commit(ref.user_id, {f"{ref.user_id}/{ref.app_id}": None})
     await world.until(ref, lambda o: o.workload is None and not o.pods and _done(o))
-    assert (await world.get(ref)).status_code == 404
+    assert (await world.get(ref)).status_code == NO_APP
     assert not (world.run_folder(ref)).exists()
     await world.until_live(ref, await world.publish(ref, hello("two")))
     assert (await world.get(ref)).json() == {"version": "two"}

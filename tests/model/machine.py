@@ -89,7 +89,7 @@ class Machine(Running):
             return main.put(ref, model.with_settings(app, restarted=ANY, state="running"))
 
         self._asks(at, ref, effect, how_far, lambda replica, request:
-            replica.stack.deployments.restart(account(ref.user_id), ref, request))  # fmt: skip
+            replica.stack.lifecycle.restart(account(ref.user_id), ref, request))  # fmt: skip
 
     @rule(at=places, which=choice, back=choice, how_far=stops)
     @precondition(lambda self: self._apps())

@@ -26,8 +26,11 @@ from api.domain.repo_layout import app_folder
 from api.domain.rollout import LiveVersion
 from api.history import History
 from api.intents import Intents, StoredApp
+from api.lifecycle import Lifecycle
 from api.publishing import Publisher
 from api.rendering import FolderRenderer
+from api.resting import Resting
+from api.rollback import Rollbacks
 from api.watching import Watcher
 from api.writer import Writer
 
@@ -47,6 +50,9 @@ class Stack:
     writer: Writer
     watcher: Watcher
     deployments: Deployments
+    rollbacks: Rollbacks
+    resting: Resting
+    lifecycle: Lifecycle
     live: dict[AppRef, LiveVersion]
     poked: list[str] = field(default_factory=list)
 
@@ -111,8 +117,23 @@ async def running_stack(  # noqa: PLR0913, PLR0917  (what replicas may differ in
     publisher = Publisher(repo, intents, composer, poke)
     writer = Writer(repo, upstream)
     deployments = Deployments(repo, intents, check, writer, SqliteStore(database), max_apps)
+    rollbacks = Rollbacks(repo, intents, history, deployments)
+    resting = Resting(repo, intents, history)
+    lifecycle = Lifecycle(repo, intents, resting, deployments, rollbacks, max_pinned=1)
     watcher = Watcher(repo, upstream, intents, publisher, writer)
     async with writer.running(publisher):
         yield Stack(
-            repo, history, intents, check, publisher, writer, watcher, deployments, live, poked
+            repo,
+            history,
+            intents,
+            check,
+            publisher,
+            writer,
+            watcher,
+            deployments,
+            rollbacks,
+            resting,
+            lifecycle,
+            live,
+            poked,
         )

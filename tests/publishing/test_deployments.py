@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from api import deployments
+from api import deployments, lifecycle
 from api.domain.commit_message import trailers
 from api.domain.drafts import AppDraft
 from api.domain.names import AppRef
@@ -182,7 +182,7 @@ async def test_deleting_takes_the_folder_away_and_keeps_the_history(stack):
 
 async def test_a_restart_is_a_commit_that_changes_only_the_time(stack):
     app = await stack.deploy(BOB)
-    commit = await stack.deployments.restart(BOB, app.ref, "r")
+    commit = (await stack.lifecycle.restart(BOB, app.ref, "r")).commit
     restarted = await stack.intents.app(app.ref)
     assert restarted.commit == commit
     assert restarted.file.restarted_at
@@ -192,11 +192,11 @@ async def test_a_restart_is_a_commit_that_changes_only_the_time(stack):
 async def test_a_second_restart_within_the_second_is_the_same_one(stack, monkeypatch):
     app = await stack.deploy(BOB)
     now = datetime.now(UTC)
-    monkeypatch.setattr(deployments, "datetime", SimpleNamespace(now=lambda _: now))
-    commit = await stack.deployments.restart(BOB, app.ref, "r")
+    monkeypatch.setattr(lifecycle, "datetime", SimpleNamespace(now=lambda _: now))
+    commit = (await stack.lifecycle.restart(BOB, app.ref, "r")).commit
     await stack.by_hand({"note": b"meanwhile"})
     monkeypatch.setattr(stack.writer, "write", None)  # so it is counted as no deploy either
-    assert await stack.deployments.restart(BOB, app.ref, "r") == commit
+    assert (await stack.lifecycle.restart(BOB, app.ref, "r")).commit == commit
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ async def test_an_app_that_was_not_saved_was_never_used(stack, monkeypatch, erro
         lambda stack, ref: stack.intents.app(ref),
         lambda stack, ref: stack.deployments.update(EVE, ref, AppDraft(name="x"), None, "r"),
         lambda stack, ref: stack.deployments.delete(EVE, ref, "r"),
-        lambda stack, ref: stack.deployments.restart(EVE, ref, "r"),
+        lambda stack, ref: stack.lifecycle.restart(EVE, ref, "r"),
     ],
 )
 async def test_what_belongs_to_somebody_else_is_not_found(stack, action):

@@ -257,7 +257,7 @@ def test_a_folder_removed_by_hand_ends_the_app(clone: Clone):
     shutil.rmtree(clone.app_folder)
     clone.push("Remove the app")
     visit = clone.product.visit
-    eventually("nobody answers", lambda: visit(clone.app["url"]).status_code == 404)
+    eventually("nobody answers", lambda: visit(clone.app["url"]).status_code == 410)
     prefix = f"{clone.ref.user_id}/{clone.ref.app_id}/"
     assert [path for path in clone.published_paths() if path.startswith(prefix)] == []
 

@@ -59,6 +59,7 @@ const app: App = {
   last_activity_at: "2026-01-01T00:00:00Z",
   hibernates_at: null,
   expires_at: null,
+  pinned: false,
 };
 const base = { ...content, commit: "c1" };
 

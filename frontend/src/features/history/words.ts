@@ -8,6 +8,7 @@ const WAYS: Record<Who["kind"], string> = {
   pull_request: "by pull request",
   by_hand: "by a git push",
   cleanup: "by the cleanup",
+  visitor: "by opening its address",
   administrator: "as an administrator",
 };
 
@@ -23,6 +24,9 @@ const ACTS: Record<string, string> = {
   "delete-account": "Deleted the account and its apps",
   hibernate: "Put the app to sleep",
   wake: "Woke the app up",
+  cleanup: "Removed the app, for nobody used it",
+  pin: "Pinned the app",
+  unpin: "Unpinned the app",
 };
 
 type Told = Pick<HistoryEntry, "action" | "changes" | "more_changes">;
