@@ -36,6 +36,12 @@ export const appsQuery = queryOptions({
   refetchInterval: 5_000,
 });
 
+export const removedAppsQuery = queryOptions({
+  queryKey: ["removed-apps"],
+  queryFn: ({ signal }) => answer(http.GET("/api/removed-apps", { signal })),
+  refetchInterval: 30_000,
+});
+
 export const statusQuery = (appId: string) =>
   queryOptions({
     queryKey: ["status", appId],

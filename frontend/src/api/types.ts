@@ -18,6 +18,7 @@ export type Package = Schemas["Package"];
 export type Packages = Schemas["Packages"];
 /** An app as it was at one commit; `Version` of errors.ts is one side of a conflict. */
 export type PastVersion = Schemas["Version"];
+export type RemovedApp = Schemas["RemovedApp"];
 export type Stage = Schemas["Stage"];
 export type StageName = Stage["name"];
 export type Token = Schemas["Token"];

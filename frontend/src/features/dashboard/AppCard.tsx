@@ -1,15 +1,33 @@
-import { BookOpen, CircleDot, ExternalLink, Trash2 } from "lucide-react";
+import { BookOpen, CircleDot, ExternalLink, MoonStar, Pin, PinOff, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { Link } from "wouter";
 import type { App } from "../../api/types";
 import { Button, ButtonLink } from "../../ui/Button";
+import { ErrorNotice } from "../../ui/Notice";
 import { StateBadge } from "../../ui/StateBadge";
-import { exact, relative, remaining } from "../../ui/time";
+import { exact, relative } from "../../ui/time";
+import { leaving, leavingMeans, leavingShort } from "../rest/leaving";
+import { useRest } from "../rest/useRest";
 import { DeleteAppDialog } from "./DeleteAppDialog";
 import styles from "./dashboard.module.css";
 
-export function AppCard({ app, now, hasDraft }: { app: App; now: number; hasDraft: boolean }) {
+export function AppCard({
+  app,
+  now,
+  idleHours,
+  canPin,
+  hasDraft,
+}: {
+  app: App;
+  now: number;
+  idleHours: number;
+  canPin: boolean;
+  hasDraft: boolean;
+}) {
   const [deleting, setDeleting] = useState(false);
+  const { act, busy, error } = useRest(app.app_id, app.name);
+  const next = leaving(app, now, idleHours);
+  const asleep = app.status === "hibernated";
   const gone = app.status === "deleting" || app.status === "removed";
   const elsewhere = { target: "_blank", rel: "noopener noreferrer" };
   return (
@@ -36,12 +54,16 @@ export function AppCard({ app, now, hasDraft }: { app: App; now: number; hasDraf
         </div>
         <div>
           <dt>Time left</dt>
-          {app.expires_at ? (
-            <dd title={`Removed after ${exact(app.expires_at)} if nobody uses it`}>
-              {remaining(app.expires_at, now)}
+          {next ? (
+            <dd
+              className={next.soon ? styles.soon : undefined}
+              title={leavingMeans(next)}
+              data-soon={next.soon || undefined}
+            >
+              {leavingShort(next, now)}
             </dd>
           ) : (
-            <dd>no limit</dd>
+            <dd>{app.pinned ? "no limit: pinned" : "no limit"}</dd>
           )}
         </div>
       </dl>
@@ -52,9 +74,22 @@ export function AppCard({ app, now, hasDraft }: { app: App; now: number; hasDraf
       ) : null}
       {gone ? null : (
         <div className={styles.actions}>
-          <ButtonLink small href={app.url} icon={<ExternalLink aria-hidden />} {...elsewhere}>
-            Open app
-          </ButtonLink>
+          {asleep ? (
+            <Button
+              small
+              look="primary"
+              icon={<MoonStar aria-hidden />}
+              busy={busy === "wake"}
+              aria-label={`Wake ${app.name}`}
+              onClick={() => act("wake")}
+            >
+              Wake
+            </Button>
+          ) : (
+            <ButtonLink small href={app.url} icon={<ExternalLink aria-hidden />} {...elsewhere}>
+              Open app
+            </ButtonLink>
+          )}
           <ButtonLink
             small
             look="quiet"
@@ -64,10 +99,23 @@ export function AppCard({ app, now, hasDraft }: { app: App; now: number; hasDraf
           >
             Open docs
           </ButtonLink>
+          {canPin || app.pinned ? (
+            <Button
+              small
+              look="quiet"
+              className={styles.end}
+              icon={app.pinned ? <PinOff aria-hidden /> : <Pin aria-hidden />}
+              busy={busy === "pin" || busy === "unpin"}
+              aria-label={`Pin ${app.name}`}
+              aria-pressed={app.pinned}
+              title={app.pinned ? "Unpin: it may fall asleep again" : "Pin: it stays without use"}
+              onClick={() => act(app.pinned ? "unpin" : "pin")}
+            />
+          ) : null}
           <Button
             small
             look="quiet"
-            className={styles.delete}
+            className={canPin || app.pinned ? undefined : styles.end}
             icon={<Trash2 aria-hidden />}
             aria-label={`Delete ${app.name}`}
             title="Delete app"
@@ -75,6 +123,7 @@ export function AppCard({ app, now, hasDraft }: { app: App; now: number; hasDraf
           />
         </div>
       )}
+      {error ? <ErrorNotice error={error} /> : null}
       {deleting ? (
         <DeleteAppDialog app={app} onClose={() => setDeleting(false)} onDeleted={() => undefined} />
       ) : null}

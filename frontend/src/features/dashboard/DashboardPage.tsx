@@ -9,6 +9,7 @@ import { Button } from "../../ui/Button";
 import { ErrorNotice, Notice } from "../../ui/Notice";
 import { useNow } from "../../ui/useNow";
 import { draftedApps, newDrafts } from "../drafts/drafts";
+import { RemovedApps } from "../rest/RemovedApps";
 import { FirstApp } from "../starters/FirstApp";
 import { NewAppDialog } from "../starters/NewAppDialog";
 import { AppCard } from "./AppCard";
@@ -66,10 +67,18 @@ export function DashboardPage() {
               ))
             : null}
           {apps.map((app) => (
-            <AppCard key={app.app_id} app={app} now={now} hasDraft={changed.has(app.app_id)} />
+            <AppCard
+              key={app.app_id}
+              app={app}
+              now={now}
+              idleHours={meta?.idle_hours ?? 24}
+              canPin={(meta?.max_pinned_apps ?? 0) > 0}
+              hasDraft={changed.has(app.app_id)}
+            />
           ))}
         </ul>
       ) : null}
+      <RemovedApps now={now} />
       {meta?.isolated === false ? (
         <Notice>
           This platform runs on one machine, for learning and trying out: apps are plain processes

@@ -32,8 +32,8 @@ export function DeleteAppDialog({
     <Dialog title={`Delete ${app.name}?`} onClose={onClose}>
       <p>
         The app stops and its address answers no more; files that it wrote are gone. Your code stays
-        in <Link href={`/apps/${app.app_id}/history`}>its history</Link>: from that page, worth a
-        bookmark, the app can be restored.
+        in <Link href={`/apps/${app.app_id}/history`}>its history</Link>, and for 30 days your
+        dashboard lists the app, so that you can restore it.
       </p>
       {remove.error ? <ErrorNotice error={toApiError(remove.error)} /> : null}
       <DialogActions>

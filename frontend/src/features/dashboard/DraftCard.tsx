@@ -51,7 +51,7 @@ export function DraftCard({
         <Button
           small
           look="quiet"
-          className={styles.delete}
+          className={styles.end}
           icon={<Trash2 aria-hidden />}
           aria-label={`Discard the draft ${name}`}
           title="Discard the draft"

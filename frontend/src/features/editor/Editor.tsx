@@ -2,13 +2,16 @@ import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useEffectEvent, useState } from "react";
 import { useLocation } from "wouter";
 import type { Version } from "../../api/errors";
-import { metaQuery, statusQuery } from "../../api/queries";
+import { appsQuery, metaQuery, statusQuery } from "../../api/queries";
 import type { App } from "../../api/types";
 import { SkipLink } from "../../app/Page";
 import { PageLoading } from "../../app/PageLoading";
 import { toast } from "../../ui/toasts";
+import { useNow } from "../../ui/useNow";
 import { type Draft, type DraftKey, dropDraft, resume } from "../drafts/drafts";
 import { useLastLines } from "../logs/useLastLines";
+import { RestNotice } from "../rest/RestNotice";
+import { useActivity } from "../rest/useActivity";
 import { BottomPanel, type PanelName } from "./BottomPanel";
 import type { Place } from "./CodeEditor";
 import { EditorDialogs, type OpenDialog } from "./EditorDialogs";
@@ -41,7 +44,7 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
   const { data: meta } = useQuery(metaQuery);
   const { checked, show } = useValidation(content);
   const draft = useDraft({ userId, kind, id }, workspace, latest);
-  const { app, progress, deploy, restart } = useDeploy({
+  const { app, progress, deploy, restart, moved } = useDeploy({
     app: initial.app,
     draftId: id,
     latest,
@@ -56,6 +59,11 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
     },
   });
   const status = useQuery({ ...statusQuery(app?.app_id ?? ""), enabled: app !== undefined });
+  // How much time is left is on the list; what is here was true when the page was opened.
+  const apps = useQuery({ ...appsQuery, refetchInterval: 60_000, enabled: app !== undefined });
+  const listed = apps.data?.apps.find(({ app_id }) => app_id === app?.app_id);
+  const now = useNow();
+  useActivity(app?.app_id, content);
   const failed = progress.status?.stage === "failed" ? progress.status : undefined;
   const lastLines = useLastLines(app?.app_id, failed?.commit);
 
@@ -126,6 +134,15 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
         onCompare={(current) => setDialog({ type: "conflict", current })}
         onTake={take}
       />
+      {listed && progress.phase !== "sending" && progress.phase !== "following" ? (
+        <RestNotice
+          className={styles.notices}
+          app={{ ...listed, status: status.data?.status ?? listed.status }}
+          now={now}
+          idleHours={meta?.idle_hours ?? 24}
+          onDone={moved}
+        />
+      ) : null}
       <div className={styles.body}>
         <Sidebar
           content={content}

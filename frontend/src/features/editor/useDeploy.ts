@@ -32,6 +32,8 @@ export function useDeploy(options: Options): {
   /** `over` is the commit to replace knowingly, after a conflict was shown. */
   deploy: (over?: string) => Promise<void>;
   restart: () => Promise<void>;
+  /** A commit was made that changed nothing of the content. */
+  moved: (deploy: Deploy) => void;
 } {
   const { draftId, latest, dispatch, onRefused, onStale } = options;
   const [app, setApp] = useState(options.app);
@@ -94,7 +96,13 @@ export function useDeploy(options: Options): {
     }
   }
 
-  return { app, progress, deploy, restart };
+  function moved(made: Deploy): void {
+    dispatch({ type: "moved", commit: made.commit });
+    begin("restart");
+    accepted(made.app_id);
+  }
+
+  return { app, progress, deploy, restart, moved };
 }
 
 function update(appId: string, content: Content, base: string | undefined): Promise<Deploy> {

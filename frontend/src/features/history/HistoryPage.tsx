@@ -2,13 +2,15 @@ import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-quer
 import { useEffect, useState } from "react";
 import { useLocation } from "wouter";
 import { toApiError } from "../../api/errors";
-import { appsQuery } from "../../api/queries";
+import { appsQuery, metaQuery } from "../../api/queries";
 import type { Deploy } from "../../api/types";
 import { PageLoading } from "../../app/PageLoading";
 import { ErrorNotice } from "../../ui/Notice";
+import { useNow } from "../../ui/useNow";
 import { DeployPanel } from "../deploy/DeployPanel";
 import { useProgress } from "../deploy/useProgress";
 import { useLastLines } from "../logs/useLastLines";
+import { RestNotice } from "../rest/RestNotice";
 import { HistoryList } from "./HistoryList";
 import styles from "./history.module.css";
 import { historyKey, historyQuery } from "./queries";
@@ -27,6 +29,8 @@ export default function HistoryPage({
 }) {
   const history = useInfiniteQuery(historyQuery(appId));
   const apps = useQuery({ ...appsQuery, refetchInterval: false });
+  const { data: meta } = useQuery(metaQuery);
+  const now = useNow();
   const { strip, watch } = useStrip(appId);
   const [, navigate] = useLocation();
 
@@ -53,7 +57,17 @@ export default function HistoryPage({
     <>
       {history.error ? <ErrorNotice error={toApiError(history.error)} /> : null}
       {strip}
-      {deleted ? <RestoreNotice appId={appId} name={name} onTaken={taken} /> : null}
+      {app && !deleted ? (
+        <RestNotice app={app} now={now} idleHours={meta?.idle_hours ?? 24} onDone={taken} />
+      ) : null}
+      {deleted ? (
+        <RestoreNotice
+          appId={appId}
+          name={name}
+          idle={newest?.action === "cleanup"}
+          onTaken={taken}
+        />
+      ) : null}
     </>
   );
   if (commit !== undefined) {

@@ -13,10 +13,13 @@ import { Refusal } from "./Refusal";
 export function RestoreNotice({
   appId,
   name,
+  idle,
   onTaken,
 }: {
   appId: string;
   name: string;
+  /** Removed because nobody used it, and not by its owner. */
+  idle: boolean;
   onTaken: (deploy: Deploy) => void;
 }) {
   const { data: me } = useQuery(meQuery);
@@ -35,7 +38,7 @@ export function RestoreNotice({
     <>
       <Notice
         kind="warn"
-        title="This app is deleted."
+        title={idle ? "This app was removed, for nobody used it." : "This app is deleted."}
         actions={
           <Button
             small
