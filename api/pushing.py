@@ -125,6 +125,8 @@ class Pusher:
         self._repo = repo
         self._upstream = upstream
         self.publisher: ShardPublisher | None = None
+        #: Whether somebody waits for the next batch.
+        self.is_awaited: Callable[[], bool] = lambda: False
         self._again = again
         self._min_interval = min_interval
         self._pushed_at = -min_interval
@@ -205,7 +207,12 @@ class Pusher:
         tip = next((c for c in reversed(commits) if isinstance(c, str)), main)
         pairs = zip(wishes, commits, strict=True)
         touched = {w.shard for w, c in pairs if isinstance(c, str) and w.shard is not None}
-        moves = [await self._composed(shard, tip) for shard in sorted({*touched, *shards})]
+        moves = [await self._composed(shard, tip) for shard in sorted(touched)]
+        for shard in sorted({*shards} - touched):
+            if moves and not wishes and self.is_awaited():
+                self._again(shard)  # a mass change gives way to whoever came meanwhile
+            else:
+                moves.append(await self._composed(shard, tip))
         forward = Move(MAIN, main, tip) if tip != main else None
         return _Plan(wishes, commits, forward, [move for move in moves if move])
 

@@ -37,6 +37,7 @@ class Writer:
         self._upstream = upstream
         self._pusher = Pusher(repo, upstream, self._in_background, min_interval)
         self._wishes: deque[Wish] = deque()
+        self._pusher.is_awaited = lambda: bool(self._wishes)
         self._background: dict[str, asyncio.Future[None]] = {}
         self._wake = asyncio.Event()
         self._runs = False

@@ -33,6 +33,7 @@ from api.clients.sqlite_store import SqliteStore
 from api.clients.traefik_metrics import TraefikMetrics
 from api.domain.idleness import Limits
 from api.domain.names import AppRef
+from api.main import POLL_SECONDS
 from bench.writer import deploy
 from bench.writer_repository import Size, make
 from tests.publishing.stack import Stack, running_stack
@@ -93,15 +94,15 @@ async def in_step(stack: Stack) -> None:
         states = await stack.repo.shard_states(await stack.intents.tip())
         if "behind" not in states.values() and not stack.writer.waiting_shards:
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
 
 
-async def deploying(stack: Stack, refs: Sequence[AppRef], took: list[float]) -> None:
-    """One deploy after the other, until it is cancelled."""
-    number = 0
-    while True:
+async def deploying(
+    stack: Stack, refs: Sequence[AppRef], took: list[float], times: int = sys.maxsize
+) -> None:
+    """One deploy after the other, as often or until it is cancelled."""
+    for number in range(times):
         took.append(await deploy(stack, refs[number * 37 % len(refs)], time.time()))
-        number += 1
         await asyncio.sleep(0.05)
 
 
@@ -127,10 +128,11 @@ async def clean(stack: Stack, store: SqliteStore, size: Size, idle: int, metrics
             lambda _: open_requests("127.0.0.1", runner),
             Limits(timedelta(hours=24)), BATCH, clock,
         )  # fmt: skip
-        usual = [await deploy(stack, ref, time.time()) for ref in busy[:USUAL]]
-        watching = asyncio.create_task(stack.watcher.run(0.2))
+        watching = asyncio.create_task(stack.watcher.run(POLL_SECONDS))
         await asyncio.sleep(1)
         await in_step(stack)
+        usual: list[float] = []
+        await deploying(stack, busy, usual, USUAL)
         memory, meanwhile = Memory(), list[float]()
         tasks = [
             asyncio.create_task(memory.watch()),
