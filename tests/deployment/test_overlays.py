@@ -71,6 +71,21 @@ def test_only_the_backend_and_its_cleanup_have_a_way_to_the_api_server(name: str
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
+def test_the_cleanup_publishes_with_the_settings_of_the_backend(name: str):
+    pods = pod_templates(overlay(name))
+    [backend], [cleanup] = (
+        pods[each]["spec"]["containers"] for each in ("Deployment backend", "CronJob cleanup")
+    )
+    assert "RUNNER_IMAGE" in {each["name"] for each in backend["env"]}
+    for part in ("image", "envFrom", "env"):
+        told, same = (
+            sorted(each[part], key=str) if part != "image" else each[part]
+            for each in (backend, cleanup)
+        )
+        assert told == same
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
 def test_budgets_services_and_policies_select_pods_that_exist(name: str):
     objects = overlay(name)
     labels = [pod["metadata"]["labels"] for pod in pod_templates(objects).values()]
