@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+import bson
 import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -41,6 +42,35 @@ def own_database(uri: str) -> Iterator[str]:
     yield database(uri, name)
     with MongoClient[dict[str, object]](uri, timeoutMS=10_000) as client:
         client.drop_database(name)
+
+
+def dump(uri: str) -> bytes:
+    """All of a database, as `mongodump` reads it: each collection's documents and indexes."""
+    with MongoClient[dict[str, Any]](uri, timeoutMS=10_000) as client:
+        there = client.get_default_database()
+        return bson.encode(
+            {
+                name: {
+                    "documents": list(there[name].find()),
+                    "indexes": [dict(index) for index in there[name].list_indexes()],
+                }
+                for name in there.list_collection_names()
+            }
+        )
+
+
+def restore(uri: str, archive: bytes) -> None:
+    """What was dumped in place of what is there, as by `mongorestore --drop`."""
+    with MongoClient[dict[str, Any]](uri, timeoutMS=10_000) as client:
+        target = client.get_default_database()
+        for name, kept in bson.decode(archive).items():
+            target.drop_collection(name)
+            if kept["documents"]:
+                target[name].insert_many(kept["documents"])
+            for index in kept["indexes"]:
+                if index["name"] != "_id_":
+                    unique = index.get("unique", False)
+                    target[name].create_index([*index["key"].items()], unique=unique)
 
 
 @dataclass

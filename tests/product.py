@@ -94,6 +94,7 @@ class Product:
     port: int = field(default_factory=free_port)
     apps_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    source: Path = ROOT  # of the release that is started
     _clients: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
@@ -132,7 +133,7 @@ class Product:
         with (self.data_dir.parent / f"{self.data_dir.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "api", "serve"],
-                cwd=ROOT,
+                cwd=self.source,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

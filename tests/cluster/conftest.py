@@ -106,6 +106,18 @@ def platform(
     cluster: Cluster, git_server: GitServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Installed]:
     """The whole platform, installed on the cluster and served."""
+    folder = tmp_path_factory.mktemp("platform")
+    with (
+        names_lead_to(cluster),
+        _lines(cluster) as lines,
+        installed(cluster, git_server, folder, lines) as platform,
+    ):
+        yield platform
+
+
+@contextmanager
+def names_lead_to(cluster: Cluster) -> Iterator[None]:
+    """Every name below the zone is the router's, in this process."""
     router = urlsplit(cluster.apps_url).hostname
     look_up = socket.getaddrinfo
 
@@ -115,9 +127,7 @@ def platform(
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(socket, "getaddrinfo", look_up_router)
-        folder = tmp_path_factory.mktemp("platform")
-        with _lines(cluster) as lines, installed(cluster, git_server, folder, lines) as platform:
-            yield platform
+        yield
 
 
 @contextmanager

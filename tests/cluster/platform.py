@@ -10,7 +10,7 @@ import secrets
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,42 +68,64 @@ class Installed:
 
 @contextmanager
 def installed(
-    cluster: Cluster, git: GitServer, folder: Path, lines: Lines | None = None, **settings: str
+    cluster: Cluster, git: GitServer, folder: Path, lines: Lines | None = None
 ) -> Iterator[Installed]:
     """Install everything, wait until Flux has applied every shard once, and serve."""
     bare(git.root, REPOSITORY)
-    given = _settings(cluster, git, folder, lines) | settings
+    keys = make_keys(folder)
     with mongodb.running(folder / "mongodb") as server, mongodb.own_database(server) as database:
-        product = Product(folder / "data", {"MONGO_URI": database} | given)
-        where = ("--cluster", "test", "--source-url", git.url(REPOSITORY))
-        _operator(product, "init-repo", *where, "--image", UNFETCHABLE_IMAGE)
-        _bootstrap(cluster, git, folder)
-        platform = Installed(cluster, git, product, lines)
-        eventually("Flux applied every shard", lambda: all_ready(cluster), FIRST_APPLY_SECONDS)
-        with product:
+        settings = {"MONGO_URI": database} | keys
+        platform = install(cluster, git, folder, settings, lines)
+        with platform.product:
             yield platform
+
+
+def install(
+    cluster: Cluster,
+    git: GitServer,
+    folder: Path,
+    settings: Mapping[str, str],
+    lines: Lines | None = None,
+) -> Installed:
+    """All steps of the guide but the making of keys, up to the server, which is not started.
+
+    `settings` are the keys and the database's address; the repository may be there already.
+    Returns when Flux has applied every shard once.
+    """
+    _apply_access(cluster)
+    product = Product(folder / "data", _settings(cluster, git, folder, lines) | settings)
+    where = ("--cluster", "test", "--source-url", git.url(REPOSITORY))
+    operator(product, "init-repo", *where, "--image", UNFETCHABLE_IMAGE)
+    _bootstrap(cluster, git, folder, Path(settings["FLUX_RECEIVER_TOKEN_FILE"]).read_text())
+    eventually("Flux applied every shard", lambda: all_ready(cluster), FIRST_APPLY_SECONDS)
+    return Installed(cluster, git, product, lines)
+
+
+def make_keys(folder: Path) -> dict[str, str]:
+    """The keys of an installation, as settings: what an operator keeps."""
+    key, token = folder / "signing", folder / "receiver-token"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    token.write_text(secrets.token_hex(32))
+    return {
+        "SECRET_KEY": secrets.token_hex(32),
+        "GIT_SIGNING_KEY_FILE": str(key),
+        "FLUX_RECEIVER_TOKEN_FILE": str(token),
+    }
 
 
 def _settings(
     cluster: Cluster, git: GitServer, folder: Path, lines: Lines | None
 ) -> dict[str, str]:
-    key, token = folder / "signing", folder / "receiver-token"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-    token.write_text(secrets.token_hex(32))
-    _apply_access(cluster)
     return {
         "MODE": "cluster",
         "BASE_DOMAIN": f"platform.{ZONE}",
-        "SECRET_KEY": secrets.token_hex(32),
         "GIT_REMOTE": git.url(REPOSITORY),
         "GIT_POLL_SECONDS": "2",
-        "GIT_SIGNING_KEY_FILE": str(key),
         "KUBECONFIG": str(_backends_kubeconfig(cluster, folder, lines)),
         "RUNNER_IMAGE": cluster.runner_image,
         "ROUTER_URL": cluster.apps_url,
         **({"TRAEFIK_METRICS_URL": metrics} if (metrics := cluster.traefik_metrics_url) else {}),
         "FLUX_RECEIVER_URL": lines.receiver.url if lines else cluster.receiver_url,
-        "FLUX_RECEIVER_TOKEN_FILE": str(token),
     }
 
 
@@ -128,7 +150,8 @@ def _backends_kubeconfig(cluster: Cluster, folder: Path, lines: Lines | None) ->
     return path
 
 
-def _operator(product: Product, *arguments: str) -> str:
+def operator(product: Product, *arguments: str) -> str:
+    """What an operator's command prints."""
     done = subprocess.run(
         [sys.executable, "-m", "api", *arguments],
         cwd=ROOT,
@@ -142,9 +165,8 @@ def _operator(product: Product, *arguments: str) -> str:
     return done.stdout
 
 
-def _bootstrap(cluster: Cluster, git: GitServer, folder: Path) -> None:
+def _bootstrap(cluster: Cluster, git: GitServer, folder: Path, token: str) -> None:
     """By hand once, as `clusters/<name>/README.md` says; then Flux follows flux/clusters."""
-    token = (folder / "receiver-token").read_text()
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from api.domain.names import shard_of
@@ -15,18 +16,20 @@ from tests.product import ROOT
 REFUSED_IMAGE = "registry.example.org/runner:next"
 
 
-def rerender(platform: Installed, *arguments: str, image: str) -> tuple[int, dict[str, Any]]:
+def rerender(
+    platform: Installed, *arguments: str, image: str, source: Path = ROOT
+) -> tuple[int, dict[str, Any]]:
+    """The exit status of a release's command, and what it says; a refusal under `refused`."""
     done = subprocess.run(
         [sys.executable, "-m", "api", "rerender", "--json", *arguments],
-        cwd=ROOT,
+        cwd=source,
         env=os.environ | platform.product.environment() | {"RUNNER_IMAGE": image},
         capture_output=True,
         text=True,
         check=False,
         timeout=300,
     )
-    assert done.stdout, done.stderr
-    return done.returncode, json.loads(done.stdout)
+    return done.returncode, json.loads(done.stdout or json.dumps({"refused": done.stderr}))
 
 
 def test_an_image_that_the_policies_refuse_stops_it_and_what_ran_runs_on(
