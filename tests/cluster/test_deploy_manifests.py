@@ -83,7 +83,7 @@ def test_pods_of_the_platform_are_accepted_by_its_own_namespace(prepared: Cluste
                 {"name": claim, "persistentVolumeClaim": {"claimName": claim}} for claim in claims
             ]
             pods.append({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod})
-    assert len(judge(prepared, pods)) == len(pods) == 4
+    assert len(judge(prepared, pods)) == len(pods) == 5
     loose = {**pods[0], "spec": {**pods[0]["spec"], "securityContext": {}}}
     with pytest.raises(PlaneFailed, match="violates PodSecurity"):
         judge(prepared, [loose])
