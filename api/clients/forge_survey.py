@@ -75,7 +75,7 @@ async def _asked(
 async def _seen(forge: Forge, shard: str | None, own_key: str | None) -> ForgeSeen:
     return ForgeSeen(
         kind=forge.kind,
-        default_branch=await forge.default_branch(),
+        default_branch=await _or_unseen(forge, forge.default_branch()),
         main=await _or_unseen(forge, forge.rules(MAIN)),
         shards=await _or_unseen(forge, forge.rules(shard)) if shard else Unseen(_NO_SHARD),
         clusters=await _or_unseen(forge, forge.rules(CLUSTERS_BRANCH)),

@@ -20,9 +20,10 @@ _SHARDS: Final = "flux/<shard>"
 )
 def default_branch(seen: ForgeSeen) -> Iterator[Problem]:
     """As the forge says."""
-    if seen.default_branch != MAIN:
+    name = require(seen.default_branch)
+    if name != MAIN:
         yield Problem(
-            f"The default branch is {seen.default_branch}.",
+            f"The default branch is {name}.",
             "Make main the default branch in the repository's settings.",
         )
 

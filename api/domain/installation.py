@@ -102,7 +102,7 @@ class ForgeSeen:
     """What the forge says about the repository."""
 
     kind: str
-    default_branch: str
+    default_branch: str | Unseen
     main: BranchRules | Unseen
     shards: BranchRules | Unseen
     clusters: BranchRules | Unseen

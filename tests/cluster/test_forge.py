@@ -53,17 +53,21 @@ def protected(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Protected]:
             "DOCTOR_FORGE_TOKEN_FILE": str(folder / "operator"),
             "DOCTOR_PERSON_TOKEN_FILE": str(folder / "alice"),
         }
-        made = subprocess.run(
-            (sys.executable, "-m", "api", "init-repo", "--cluster", "one", "--git-secret", "git"),
-            cwd=ROOT, env={"PATH": "/usr/bin:/bin", **settings},
-            capture_output=True, text=True, check=False, timeout=_SECONDS,
-        )  # fmt: skip
+        made = init_repo(settings, "--git-secret", "git")
         assert made.returncode == 0, made.stdout + made.stderr
         gitea.protect(repository, "flux/clusters", ["operator"])
         gitea.protect(repository, "flux/**", ["platform"])
-        gitea.protect(repository, "main", ["platform"], required_approvals=1)
+        gitea.protect(repository, "main", ["platform", "operator"], required_approvals=1)
         asyncio.run(_records(folder / "data"))
         yield Protected(gitea, repository, settings)
+
+
+def init_repo(settings: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        (sys.executable, "-m", "api", "init-repo", "--cluster", "one", *words),
+        cwd=ROOT, env={"PATH": "/usr/bin:/bin", **settings},
+        capture_output=True, text=True, check=False, timeout=_SECONDS,
+    )  # fmt: skip
 
 
 async def _records(folder: Path) -> None:
@@ -183,3 +187,14 @@ def test_a_deploy_key_is_known_by_its_file(protected: Protected, tmp_path: Path)
     protected.change("DELETE", f"/keys/{added['id']}")
     protected.change("POST", "/keys", title="platform", key=public, read_only=False)
     assert protected.doctor(GIT_SSH_KEY_FILE=str(key)).status == 0
+
+
+def test_behind_the_rules_an_operators_credential_changes_what_flux_applies(protected: Protected):
+    changed = {**protected.settings, "RUNNER_IMAGE": "runner:next"}
+    refused = init_repo(changed)
+    assert refused.returncode == 1
+    assert "flux/clusters" in refused.stderr
+    operators = protected.settings["DOCTOR_FORGE_TOKEN_FILE"]
+    done = init_repo({**changed, "GIT_TOKEN_FILE": operators})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert protected.doctor(RUNNER_IMAGE="runner:next").status == 0
