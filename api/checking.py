@@ -40,6 +40,16 @@ class _Key:
         return hash((self.ref, self.entries))
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the check of a folder says; its app is None when app.yaml itself is refused."""
+
+    app: AppFile | None
+    folder: list[Diagnostic]  # paths are below the app's folder …
+    code: list[Diagnostic]  # … but here below its `code/`, as in the editor
+    overlay: list[Diagnostic]
+
+
 class IntentCheck:
     """Checks app folders; results are kept in memory, for they can always be computed again."""
 
@@ -69,14 +79,20 @@ class IntentCheck:
         self, ref: AppRef, folder: AppFolder, platform: PlatformFile
     ) -> tuple[AppFile | None, list[Diagnostic]]:
         """Every rule at once; raises CheckUnavailable when a helper died or ran out of time."""
+        found = await self.look(ref, folder, platform)
+        return found.app, [*found.folder, *found.code, *found.overlay]
+
+    async def look(self, ref: AppRef, folder: AppFolder, platform: PlatformFile) -> Found:
+        """The same, told by what it is about; raises CheckUnavailable."""
         app, found = intent_check.check_settings(ref, folder)
         found += intent_check.check_structure(folder)
         code = folder.below("code")
         entrypoint = app.entrypoint if app else AppFile.model_fields["entrypoint"].default
-        found += await self._sources.check(code, entrypoint, platform.additional_imports)
-        if app and not _has_error(found):
-            found += await self._overlay(app, folder, platform)
-        return app, found
+        source = await self._sources.check(code, entrypoint, platform.additional_imports)
+        overlay: list[Diagnostic] = []
+        if app and not _has_error(found + source):
+            overlay = await self._overlay(app, folder, platform)
+        return Found(app, found, source, overlay)
 
     def known(self, ref: AppRef, entries: Entries, platform: PlatformFile) -> Checked | None:
         """What an earlier check of the same content said."""

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from api import (
     admin_commands,
     adoption_commands,
+    check_commands,
     cleanup_commands,
     doctor_commands,
     history_commands,
@@ -44,6 +45,7 @@ app = typer.Typer(
 app.add_typer(admin_commands.app, name="admin")
 admin_commands.app.command("adopt")(adoption_commands.adopt)
 app.add_typer(history_commands.audit, name="audit")
+app.command()(check_commands.check)
 app.command()(cleanup_commands.cleanup)
 app.command()(doctor_commands.doctor)
 app.command()(history_commands.reindex)

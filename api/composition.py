@@ -11,16 +11,11 @@ from api.checking import IntentCheck
 from api.clients.git_tenants import Ids, is_app
 from api.clients.git_trees import Entry
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.intent_check import problem
-from api.domain.names import AppRef, is_id, shard_of
+from api.domain.intent_check import check_tenant
+from api.domain.names import AppRef
 from api.domain.publication import Accepted, Hold
 from api.domain.quarantine import Record
-from api.domain.repo_layout import (
-    InvalidFile,
-    PlatformFile,
-    TenantFile,
-    parse_tenant,
-)
+from api.domain.repo_layout import PlatformFile, TenantFile
 from api.history import History
 from api.intents import Intents
 from api.rendering import FolderRenderer, Sides, Tips
@@ -149,17 +144,11 @@ class Composer:
         return found
 
     async def _tenant(self, shard: str, user_id: str, entry: Entry | None) -> TenantFile | Hold:
-        if not is_id(user_id) or shard_of(user_id, len(shard)) != shard:
-            return _tenant_hold(f"The folder {user_id!r} does not belong in shard {shard}.")
-        if entry is None or entry.kind != "file":
-            return _tenant_hold("The file tenant.yaml of this tenant is missing.")
-        try:
-            tenant = parse_tenant(await self._repo.blob(entry.id))
-        except InvalidFile as error:
-            return _tenant_hold(f"The file tenant.yaml of this tenant is wrong: {error.message}.")
-        if tenant.user != user_id:
-            return _tenant_hold(f"tenant.yaml is of {tenant.user}, not of {user_id}.")
-        return tenant
+        data = None
+        if entry is not None and entry.kind == "file":
+            data = await self._repo.blob(entry.id)
+        found = check_tenant(shard, user_id, data)
+        return found if isinstance(found, TenantFile) else Hold((found,))
 
 
 def _is_settled(outcome: Outcome, app: Sides | None) -> bool:
@@ -178,11 +167,6 @@ def _accepted(folder: Entry | None) -> Accepted | None:
         return None
     generated = folder.children.get("generated")
     return Accepted(entries_in(folder), generated is not None and _ROUTE in generated.children)
-
-
-def _tenant_hold(message: str) -> Hold:
-    hint = "Put tenant.yaml back as it was: `git log -- <path>` shows the last version."
-    return Hold((problem("tenant.yaml", "tenant", message, hint),))
 
 
 _ROUTE: Final = "ingressroute.yaml"

@@ -11,7 +11,7 @@ from typing import Final
 from api.checking import IntentCheck
 from api.clients.git_trees import Edit, Entry, Same
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.intent_check import AppFolder, problem
+from api.domain.intent_check import AppFolder, check_owner, problem
 from api.domain.manifests import (
     RenderError,
 )
@@ -92,10 +92,8 @@ class Verdicts:
         if not app.intent:
             removed = {branch_folder(app.ref): None} if app.stands else None
             return Outcome(app.ref, removed, removes=app.stands is not None)
-        if app.owner not in (None, app.ref.user_id):
-            message = f"The id {app.ref.app_id} belongs to another tenant."
-            hint = "Give the app an id of its own: the folder's name, and `id` in app.yaml."
-            return Outcome(app.ref, hold=Hold((problem("app.yaml", "foreign_id", message, hint),)))
+        if foreign := check_owner(app.ref, app.owner):
+            return Outcome(app.ref, hold=Hold((foreign,)))
         record = tips.quarantine.records.get(app.ref)
         if record and record.intent == app.intent:
             settings = await self._intents.file(app.intent)

@@ -7,6 +7,7 @@ not by the size of the repository (`Index` would be O(repository)).
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Final, Literal
 
 import pygit2
@@ -83,7 +84,7 @@ def root(repository: pygit2.Repository, commit: str) -> pygit2.Tree:
 
 def _name(entry: pygit2.Object) -> str:
     # Names may be any bytes: what is not UTF-8 is escaped, so that it is text and never plain.
-    return shown_path(entry.raw_name or b"")
+    return shown_path(entry.raw_name or b"").replace("/", "\\x2f")  # nor does it lead elsewhere
 
 
 def _kind(entry: pygit2.Object) -> Kind:
@@ -162,13 +163,15 @@ def shown_path(raw: bytes) -> str:
 
 
 def walk(tree: pygit2.Tree) -> Iterator[tuple[str, pygit2.Object]]:
-    """Everything below a tree that is no folder, by path; folders past MAX_DEPTH as they are."""
+    """Everything below a tree that is no folder, by path; folders past a limit as they are."""
     waiting: list[tuple[str, int, pygit2.Tree]] = [("", 0, tree)]
+    opened = 0  # a few small trees can name each other so often that nobody comes to an end
     while waiting:
         prefix, depth, folder = waiting.pop()
         for entry in folder:
             path = prefix + _name(entry)
-            if isinstance(entry, pygit2.Tree) and depth < MAX_DEPTH:
+            if isinstance(entry, pygit2.Tree) and depth < MAX_DEPTH and opened < MAX_FILES:
+                opened += 1
                 waiting.append((f"{path}/", depth + 1, entry))
             else:
                 yield path, entry
@@ -183,11 +186,11 @@ def _sorted_out(
     if not isinstance(tree, pygit2.Tree):
         return regular, odd
     room = MAX_FOLDER_BYTES
-    for path, entry in walk(tree):
+    for path, entry in islice(walk(tree), 10 * MAX_FILES):
         size = MAX_FILE_BYTES + 1
         if _kind(entry) == "file":
             _, size = repository.odb.read_header(entry.id)
-        if size <= min(room, MAX_FILE_BYTES) and len(regular) < MAX_FILES:
+        if path not in regular and size <= min(room, MAX_FILE_BYTES) and len(regular) < MAX_FILES:
             regular[path] = entry.id
             room -= size
         elif len(odd) < MAX_FILES:

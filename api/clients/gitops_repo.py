@@ -267,7 +267,7 @@ class GitopsRepo:
 
         try:
             return await asyncio.get_running_loop().run_in_executor(threads, call)
-        except (pygit2.GitError, OSError) as error:
+        except (pygit2.GitError, OSError, KeyError) as error:  # KeyError: an object is missing
             raise RepositoryUnavailable(f"The repository could not be used: {error}") from error
 
 

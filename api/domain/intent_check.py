@@ -8,8 +8,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from api.domain.names import AppRef
-from api.domain.repo_layout import AppFile, InvalidFile, is_plain_path, parse_app
+from api.domain.names import AppRef, is_id, shard_of
+from api.domain.repo_layout import (
+    AppFile,
+    InvalidFile,
+    TenantFile,
+    is_plain_path,
+    parse_app,
+    parse_tenant,
+)
 from api.domain.source_check import Diagnostic
 
 #: Raise it when a rule here changes: checks are cached under it.
@@ -75,6 +82,34 @@ def check_structure(folder: AppFolder) -> list[Diagnostic]:
         for name in sorted(folder.below("secrets"))
     ]  # fmt: skip
     return found
+
+
+def check_tenant(shard: str, user_id: str, data: bytes | None) -> TenantFile | Diagnostic:
+    """Whose folder it is, from its `tenant.yaml` (None: no file of that name); or what is wrong."""
+    if not is_id(user_id) or shard_of(user_id, len(shard)) != shard:
+        return _of_tenant(f"The folder {user_id!r} does not belong in shard {shard}.")
+    if data is None:
+        return _of_tenant("The file tenant.yaml of this tenant is missing.")
+    try:
+        tenant = parse_tenant(data)
+    except InvalidFile as error:
+        return _of_tenant(f"The file tenant.yaml of this tenant is wrong: {error.message}.")
+    if tenant.user != user_id:
+        return _of_tenant(f"tenant.yaml is of {tenant.user}, not of {user_id}.")
+    return tenant
+
+
+def check_owner(ref: AppRef, owner: str | None) -> Diagnostic | None:
+    """What is wrong when the app's id was another tenant's first; `owner`: None for a new id."""
+    if owner in (None, ref.user_id):
+        return None
+    message = f"The id {ref.app_id} belongs to another tenant."
+    hint = "Give the app an id of its own: the folder's name, and `id` in app.yaml."
+    return problem("app.yaml", "foreign_id", message, hint)
+
+
+def _of_tenant(message: str) -> Diagnostic:
+    return problem("tenant.yaml", "tenant", message, _PUT_BACK)
 
 
 def problem(path: str, code: str, message: str, hint: str) -> Diagnostic:

@@ -50,6 +50,7 @@ _RESERVED_ENV: Final = re.compile(
 )
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.))*")
 MAX_PATH: Final = 120
+_LOGIN: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,98})(?:\[bot\])?")
 
 
 class InvalidFile(ValueError):
@@ -112,6 +113,18 @@ def _environment(env: dict[str, str]) -> dict[str, str]:
     return env
 
 
+def _login(text: str) -> str:
+    if not _LOGIN.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} is no login of a forge (write numbers in quotes)")
+    return text
+
+
+def _once(people: dict[str, str]) -> dict[str, str]:
+    if len({login.casefold() for login in people}) < len(people):
+        raise ValueError("a login stands there twice")
+    return people
+
+
 def _quantity(text: str) -> str:
     quantity(text)
     return text
@@ -119,6 +132,7 @@ def _quantity(text: str) -> str:
 
 Quantity = Annotated[str, AfterValidator(_quantity)]
 Id = Annotated[str, AfterValidator(_id)]
+Login = Annotated[str, AfterValidator(_login)]
 DisplayName = Annotated[str, Field(max_length=MAX_NAME_LENGTH), AfterValidator(_display_name)]
 Entrypoint = Annotated[str, AfterValidator(_python_path)]
 Environment = Annotated[dict[str, str], Field(max_length=MAX_ENV), AfterValidator(_environment)]
@@ -202,6 +216,23 @@ class PlatformFile(_File):
         return {256: 2, 4096: 3}[self.shards]
 
 
+class PeopleFile(_File):
+    """`people.yaml`: logins of the forge and whose user ids they are, for pull requests."""
+
+    api_version: Literal["fastapi-platform/v1"] = Field(API_VERSION, alias="apiVersion")
+    kind: Literal["People"] = "People"
+    operators: tuple[Login, ...] = Field((), strict=False)  # they may change everything
+    people: Annotated[dict[Login, Id], AfterValidator(_once)] = Field(default_factory=dict)
+
+    def is_operator(self, login: str) -> bool:
+        """Whether the person looks after the platform; forges do not tell case apart."""
+        return login.casefold() in map(str.casefold, self.operators)
+
+    def user_of(self, login: str) -> str | None:
+        """Whose folders are the person's; None for somebody who is not listed."""
+        return {name.casefold(): user for name, user in self.people.items()}.get(login.casefold())
+
+
 _FileT = TypeVar("_FileT", bound=_File)
 
 
@@ -256,6 +287,11 @@ def parse_tenant(data: bytes) -> TenantFile:
 def parse_platform(data: bytes) -> PlatformFile:
     """Read `platform.yaml`; raise InvalidFile."""
     return _parse("platform.yaml", PlatformFile, data)
+
+
+def parse_people(data: bytes) -> PeopleFile:
+    """Read `people.yaml`; raise InvalidFile."""
+    return _parse("people.yaml", PeopleFile, data)
 
 
 def dump(file: BaseModel) -> bytes:
