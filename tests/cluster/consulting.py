@@ -37,7 +37,7 @@ def consult(settings: Mapping[str, str], *words: str) -> Told:
     given = {name: os.environ[name] for name in _KEPT if name in os.environ} | dict(settings)
     with (
         patch.dict(os.environ, given, clear=True),
-        patch.object(socket, "getaddrinfo", _looked_up(socket.getaddrinfo)),
+        patch.object(socket, "getaddrinfo", looked_up(socket.getaddrinfo)),
     ):
         done = CliRunner().invoke(app, ["doctor", "--json", *words], catch_exceptions=False)
     assert done.stdout, done.stderr
@@ -47,7 +47,9 @@ def consult(settings: Mapping[str, str], *words: str) -> Told:
     return Told(done.exit_code, **lists)
 
 
-def _looked_up(look_up: Any) -> Any:
+def looked_up(look_up: Any) -> Any:
+    """`getaddrinfo` as it is where DNS knows the zone."""
+
     def in_zone(host: Any, *arguments: Any, **more: Any) -> Any:
         name = host.decode() if isinstance(host, bytes) else host or ""
         here = "127.0.0.1" if name.endswith(f".{ZONE}") else host

@@ -1,5 +1,7 @@
 """docs/DEPLOYMENT.md, line by line, on an empty cluster: the platform runs in pods and serves.
 
+Doctor finds nothing there, and each of many faults when one at a time is made.
+
 The plane is this module's own. FerretDB, a process of this machine, stands in for the component
 mongodb, whose image is nowhere to be had here; everything else is what the guide says.
 """
@@ -25,6 +27,9 @@ from api.routes.middleware import SECURITY_HEADERS
 from tests.browser.conftest import chromium, context, picture  # noqa: F401  (fixtures)
 from tests.browser.editor_page import EditorPage
 from tests.cluster import build, guide
+from tests.cluster.breaking import Installation, operated, protect, workloads
+from tests.cluster.consulting import ZONE, looked_up
+from tests.cluster.faults import FAULTS
 from tests.cluster.plane import images, starting
 from tests.cluster.plane.cluster import KUBECTL, Cluster
 from tests.cluster.plane.components import run
@@ -35,7 +40,6 @@ from tests.mongodb import FerretDB
 from tests.product import ROOT, Product, eventually
 from tests.remote.git_server import GitServer, bare
 
-ZONE = "localhost"  # browsers look for every name below it on this machine
 PLATFORM, APPS, MONGO = (f"{name}.{ZONE}" for name in ("platform", "apps", "mongo"))
 HELLO = """\
 from fastapi import FastAPI
@@ -83,6 +87,7 @@ class Deployed:
     cluster: Cluster
     site: Site
     printed: list[str]  # by each block
+    installation: Installation
 
 
 @pytest.fixture(scope="module")
@@ -106,14 +111,7 @@ def deployed(plane: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     folder = tmp_path_factory.mktemp("operator")
     with ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
-        look_up = socket.getaddrinfo
-
-        def look_up_zone(host: Any, *arguments: Any, **more: Any) -> Any:
-            name = host.decode() if isinstance(host, bytes) else host or ""
-            here = "127.0.0.1" if name.endswith(f".{ZONE}") else host
-            return look_up(here, *arguments, **more)
-
-        patch.setattr(socket, "getaddrinfo", look_up_zone)
+        patch.setattr(socket, "getaddrinfo", looked_up(socket.getaddrinfo))
         yield _follow(plane, folder, stack)
 
 
@@ -121,10 +119,11 @@ def _follow(plane: Cluster, folder: Path, stack: ExitStack) -> Deployed:
     assert plane.folder is not None
     assert plane.slot is not None
     _load(plane, images.BACKEND, images.FRONTEND)
+    plane.apply(json.dumps({"apiVersion": "v1", "kind": "List", "items": workloads()}))
     address = Slot(plane.slot).address
     git = stack.enter_context(GitServer(folder / "git", host=address).running())
     git.root.mkdir()
-    bare(git.root, "apps.git")
+    protect(bare(git.root, "apps.git"))
     database = FerretDB(folder / "ferretdb", build.programs(["ferretdb"])["ferretdb"])
 
     def reachable(url: str | None) -> str:
@@ -175,7 +174,9 @@ def _follow(plane: Cluster, folder: Path, stack: ExitStack) -> Deployed:
     trust = ssl.create_default_context(cafile=str(keys / "tls.crt"))
     site = Site(folder / "unused", trust=trust)
     stack.callback(site._clients.close)
-    return Deployed(plane, site, printed)
+    uri = f"{database.uri.partition('?')[0]}fastapi_platform?authSource=admin"
+    looked_at = stack.enter_context(operated(plane, git, keys, overlay, uri))
+    return Deployed(plane, site, printed, looked_at)
 
 
 def _load(plane: Cluster, *wanted: images.Image) -> None:
@@ -281,3 +282,25 @@ def test_a_browser_signs_up_and_deploys(
     editor.expect_live()
     picture(editor.page, "live")
     assert "Hello, world" in deployed.site.get(editor.app_url).text
+
+
+def test_doctor_finds_nothing_on_a_healthy_installation(deployed: Deployed):
+    told = deployed.installation.doctor()
+    assert (told.findings, told.unlooked, told.status) == ((), (), 0)
+    # No API tells the rules of a plain git server; test_forge.py has one that does.
+    assert {each["check"].partition(".")[0] for each in told.by_hand} == {"forge"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_doctor_names_a_single_fault(deployed: Deployed, fault: str):
+    there = deployed.installation
+    broken, checks = FAULTS[fault]
+    with broken(there) as changed:
+        told = there.doctor(**(changed or {}))
+    assert told.named == checks, told.findings
+    assert told.status == 1
+
+
+def test_doctor_finds_nothing_when_every_fault_is_mended(deployed: Deployed):
+    told = deployed.installation.doctor()
+    assert (told.findings, told.unlooked, told.status) == ((), (), 0)

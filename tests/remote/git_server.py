@@ -42,6 +42,8 @@ class GitServer:
 
     root: Path
     users: dict[str, str] = field(default_factory=dict)  # name → password; none: open to everybody
+    #: Password → who that is, for the hooks of a repository: its REMOTE_USER.
+    known: dict[str, str] = field(default_factory=dict)
     #: Decides instead of `users`, from name and password.
     opens: Callable[[str, str], bool] | None = None
     fault: Callable[[Step], Fault | None] = no_fault
@@ -138,13 +140,20 @@ class _Bridge(BaseHTTPRequestHandler):
             return "push-refs" if push else "fetch-refs"
         return "push" if push else "fetch"
 
-    def _may(self) -> bool:
+    def _credential(self) -> tuple[str, str] | None:
         kind, _, token = (self.headers["Authorization"] or "").partition(" ")
+        if kind != "Basic":
+            return None
+        name, _, password = base64.b64decode(token).decode().partition(":")
+        return name, password
+
+    def _may(self) -> bool:
         if not self.served.users and not self.served.opens:
             return True
-        if kind != "Basic":
+        credential = self._credential()
+        if credential is None:
             return False
-        name, _, password = base64.b64decode(token).decode().partition(":")
+        name, password = credential
         if self.served.opens:
             return self.served.opens(name, password)
         return self.served.users.get(name) == password
@@ -175,6 +184,8 @@ class _Bridge(BaseHTTPRequestHandler):
             "GIT_PROTOCOL": self.headers["Git-Protocol"] or "",
             "REMOTE_ADDR": "127.0.0.1",
         }
+        if credential := self._credential():
+            environment["REMOTE_USER"] = self.served.known.get(credential[1], credential[0])
         done = subprocess.run(
             ["git", "http-backend"], input=body, env=environment, capture_output=True, check=False
         )
