@@ -5,6 +5,7 @@ read: the name must be one that gives all of them (a headless Service), not one 
 """
 
 import asyncio
+import re
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -13,13 +14,15 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
-from prometheus_client.parser import text_string_to_metric_families
 
 from api.domain.activity import NO_USE, Reading, app_of
 from api.domain.names import AppRef
 
 _REQUESTS: Final = "traefik_service_requests_total"
 _STARTED: Final = "process_start_time_seconds"
+#: https://prometheus.io/docs/instrumenting/exposition_formats/; no id needs an escape.
+_LINE: Final = re.compile(r"(\w+)(?:\{([^}]*)\})? (\S+)(?: \d+)?")
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 _SECONDS: Final = 20.0
 _OK: Final = 200
 
@@ -101,10 +104,17 @@ def parse(address: str, lines: Sequence[str]) -> Reading:
 
 
 def _samples(lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    for family in text_string_to_metric_families("\n".join([*lines, ""])):
-        for sample in family.samples:
-            if sample.name in (_REQUESTS, _STARTED):
-                yield sample.name, sample.labels, sample.value
+    """Name, labels and value of the lines that matter; raises ValueError.
+
+    The library's parser makes an object of every line, and is ten times as slow.
+    """
+    for line in lines:
+        if not line.startswith((_REQUESTS, _STARTED)):
+            continue
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            raise ValueError(f"{line[:100]!r} is no sample")
+        yield found[1], dict(_LABEL.findall(found[2] or "")), float(found[3])
 
 
 async def _wanted(lines: AsyncIterator[str]) -> AsyncIterator[str]:
