@@ -86,8 +86,8 @@ class World:
                     return
 
     async def until_gone(self, ref: AppRef) -> None:
-        """Until its address answers 404."""
-        await self.until(ref, lambda answer: answer.status_code == 404)
+        """Until its address leads to the platform, which no process is behind here: 502."""
+        await self.until(ref, lambda answer: answer.status_code == 502)
 
     async def until(self, ref: AppRef, wanted: Callable[[httpx2.Response], bool]) -> None:
         """Until its address answers so; the router may be away meanwhile."""
@@ -135,6 +135,7 @@ async def running_world(data_dir: Path, **changed: object) -> AsyncIterator[Worl
     """Everything but the API itself, as main wires it; nothing happens by a timer."""
     settings = Settings(
         data_dir=data_dir,
+        port=free_port(),
         apps_port=free_port(),
         runner_python=ROOT / "runner/.venv/bin/python",
         **changed,
