@@ -6,7 +6,8 @@ is known is kept in the database, so that the next process goes on where this on
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,9 @@ _COUNTERS: Final = "router-counters"
 _PATIENCE: Final = 150
 _PATIENCE_AT_THE_END: Final = 10
 _PAUSE: Final = 0.2
+#: Apps that the platform asks for to see their count move, and seconds until it looks.
+_ASKED: Final = 16
+_PAUSES: Final = (0.05, 0.5, 2.0)
 _COUNTERS_EVERY: Final = timedelta(minutes=10)
 
 
@@ -51,7 +55,11 @@ def now_utc() -> datetime:
 
 
 class Activity:
-    """`clock` gives the time in UTC; `routers` is None where no address of metrics is set."""
+    """`clock` gives the time in UTC; `routers` is None where no address of metrics is set.
+
+    `refresh` brings what this process knows of `main` up to date; `ask` puts the platform's own
+    question, which is no use, to an app's address.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917  (where use is seen, and where it is kept)
         self,
@@ -61,6 +69,9 @@ class Activity:
         history: History,
         routers: TraefikMetrics | None,
         clock: Clock = now_utc,
+        *,
+        refresh: Callable[[], Awaitable[None]] | None = None,
+        ask: Callable[[AppRef], Awaitable[object]] | None = None,
     ) -> None:
         self._store = store
         self._repo = repo
@@ -68,6 +79,8 @@ class Activity:
         self._history = history
         self._routers = routers
         self._clock = clock
+        self._refresh = refresh
+        self._ask = ask
         self._leases = Leases(store, now=clock)
         self._last_known: Knowledge | None = None
         #: Which routers' counters were kept, and when.
@@ -90,8 +103,7 @@ class Activity:
     async def _read(self) -> Knowledge:
         now = self._clock()
         known = await self._last()
-        main = await self._intents.indexed_tip()
-        used = await self._changed(known.main, main)
+        main, used = await self._changed(known.main)
         if self._routers is not None:
             found = await self._routers.read()
             self._tell(found.silent)
@@ -101,6 +113,32 @@ class Activity:
         known = replace(known, main=main)
         await self._keep(known)
         return known
+
+    async def uncounted(self, apps: Sequence[AppRef]) -> str | None:
+        """Why it is doubtful that requests to apps are counted; None where a count has moved.
+
+        Counters of another router, or without names of services, look like those of idle apps.
+        """
+        if self._routers is None or self._ask is None:
+            return None
+        some = random.sample(apps, min(_ASKED, len(apps)))
+        before = await self._asked(some)
+        await asyncio.gather(*map(self._ask, some))
+        for pause in _PAUSES:  # a router counts when its answer has gone
+            await asyncio.sleep(pause)
+            after = await self._asked(some)
+            if any(after[app] > before[app] for app in some):
+                return None
+        return (
+            f"of {len(some)} apps that were asked at their addresses (ROUTER_URL), no router that"
+            " is read (TRAEFIK_METRICS_URL) counted one; it needs addServicesLabels and safeNaming"
+        )
+
+    async def _asked(self, apps: Sequence[AppRef]) -> Mapping[AppRef, int]:
+        """How often the platform itself asked for these apps."""
+        found = await self._routers.read() if self._routers else None
+        told = found.told if found else ()
+        return {app: sum(reading.asked.get(app, 0) for reading in told) for app in apps}
 
     async def stop(self) -> None:
         """Read for the last time, when the routers are about to be stopped."""
@@ -162,17 +200,28 @@ class Activity:
         await self._store.keep_note(_KNOWLEDGE, dump_knowledge(known))
         self._last_known = known
 
-    async def _changed(self, since: str | None, main: str) -> set[AppRef]:
-        """The apps that commits touched since then; at first, all that have no time of use."""
-        if since == main:
-            return set()
-        touched = await self._history.touched_since(since) if since else None
+    async def _changed(self, since: str | None) -> tuple[str, set[AppRef]]:
+        """The tip of `main`, and the apps that commits touched since then.
+
+        At first, all that have no time of use.
+        """
+        main = await self._intents.indexed_tip()
+        touched = await self._touched(since, main)
+        if since and touched is None and self._refresh:  # another process knows more of main
+            await self._refresh()
+            main = await self._intents.indexed_tip()
+            touched = await self._touched(since, main)
         if touched is not None:
-            return touched
+            return main, touched
         apps = await self._repo.reading(all_apps, main)
         if since:  # main was rewound: whatever it brings may be new
-            return set(apps)
-        return set(apps) - (await self._store.last_activity(apps)).keys()
+            return main, set(apps)
+        return main, set(apps) - (await self._store.last_activity(apps)).keys()
+
+    async def _touched(self, since: str | None, main: str) -> set[AppRef] | None:
+        if since == main:
+            return set()
+        return await self._history.touched_since(since) if since else None
 
     def _tell(self, silent: Mapping[str, str]) -> None:
         for address in silent.keys() - self._silent:

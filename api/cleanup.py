@@ -1,7 +1,7 @@
 """Puts idle apps to sleep and removes them, by commits: many apps in one, and never one in use.
 
-Whether an app is idle is judged three times: from what is kept, by asking its runner for what is
-open, and once more when the commit is about to be made, from the newest counters. What is removed
+Whether an app is idle is judged from what is kept, by asking its runner for what is open, and once
+more in both ways when the commit is about to be made. What is removed
 stays in the history; publishing takes it from the cluster in the background, a few shards at once.
 """
 
@@ -100,7 +100,13 @@ class Cleaner:
         now = self._clock()
         await self._store.touch_many([ref for ref in apps if ref not in used], now)
         over = [ref for ref, at in used.items() if now - at >= self._limits.first]
-        judged = await self._judge(await self._folders(over, main), known)
+        folders = await self._folders(over, main)
+        judged = await self._judge(folders, known)
+        if any(each.fate != "keep" and _runs(folders[ref]) for ref, each in judged.items()):
+            # Any of them: those that are due may lead nowhere.
+            why = await self._activity.uncounted(apps)
+            if why:
+                return Outcome(stopped=f"No app is judged idle: {why}.", looked_at=len(apps))
         oldest_first = sorted(judged.values(), key=lambda each: (each.used_at or now, each.ref))
         return Outcome(oldest_first, looked_at=len(apps))
 
@@ -121,8 +127,8 @@ class Cleaner:
                     unused += [each for each in asked if each.fate != "keep"]
             commits: list[str] = []
             for fate, action in _ACTIONS.items():
-                refs = [each.ref for each in unused[: self._batch] if each.fate == fate]
-                commit, verdicts = await self._write(fate, action, refs)
+                due = [each for each in unused[: self._batch] if each.fate == fate]
+                commit, verdicts = await self._write(fate, action, due)
                 told += verdicts
                 commits += [commit] if commit else []
             return replace(plan, verdicts=told, commits=commits)
@@ -188,18 +194,23 @@ class Cleaner:
         return list(found)
 
     async def _write(
-        self, fate: Fate, action: str, refs: Sequence[AppRef]
+        self, fate: Fate, action: str, due: Sequence[Verdict]
     ) -> tuple[str | None, list[Verdict]]:
         """Commit what is still idle of these apps: the commit and what became of each."""
-        if not refs:
+        if not due:
             return None, []
         last: list[Verdict] = []
 
         async def renewed() -> Change:
+            # First what is open, then what has ended: what ends in between is counted.
+            asked = {each.ref: each for each in await self._asked(due)}
             known = await self._activity.read()
             main = await self._intents.tip()
-            folders = await self._folders(refs, main)
-            last[:] = (await self._judge(folders, known)).values()
+            folders = await self._folders(list(asked), main)
+            last[:] = [
+                asked[ref] if asked[ref].fate == "keep" else each
+                for ref, each in (await self._judge(folders, known)).items()
+            ]
             idle = [each for each in last if each.fate == fate]
             digits = (await self._intents.platform(main)).shard_digits
             seen = {each.ref: folders[each.ref] for each in idle}
@@ -226,6 +237,11 @@ def _change(action: str, what: str, folders: Mapping[AppRef, AppFolderSeen], dig
             edits[f"{path}/app.yaml"] = dump(file.model_copy(update={"state": "hibernated"}))
     expect = {app_folder(ref, digits): seen.tree for ref, seen in folders.items()}
     return Change(edits, intent_message(action, folders, what), COMMITTER, expect)
+
+
+def _runs(seen: AppFolderSeen) -> bool:
+    app = _app(seen)
+    return app is not None and app.state == "running"
 
 
 def _app(seen: AppFolderSeen) -> AppFile | None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from api.activity import Activity, Clock, now_utc
 from api.cleanup import Ask, Cleaner
+from api.clients.app_requests import AppRequests
 from api.clients.traefik_metrics import TraefikMetrics
 from api.dependencies import Records
 from api.domain.idleness import Limits
@@ -31,18 +32,29 @@ async def open_activity(
     """What reads the routers' counters: of `urls`, or those of the settings."""
     set_urls = split_list(settings.traefik_metrics_url or "")
     if urls is None and not set_urls:
-        yield _activity(records, None, clock)
+        yield _activity(records, None, None, clock)
         return
-    routers = TraefikMetrics(urls or (lambda: set_urls))
-    try:
-        yield _activity(records, routers, clock)
-    finally:
-        await routers.close()
+    async with AsyncExitStack() as stack:
+        routers = TraefikMetrics(urls or (lambda: set_urls))
+        stack.push_async_callback(routers.close)
+        apps = AppRequests(settings.router_address, settings.apps_origin)
+        stack.push_async_callback(apps.close)
+        yield _activity(records, routers, apps, clock)
 
 
-def _activity(records: Records, routers: TraefikMetrics | None, clock: Clock) -> Activity:
-    repo, intents, history = records.repo, records.intents, records.history
-    return Activity(records.store, repo, intents, history, routers, clock)
+def _activity(
+    records: Records, routers: TraefikMetrics | None, apps: AppRequests | None, clock: Clock
+) -> Activity:
+    return Activity(
+        records.store,
+        records.repo,
+        records.intents,
+        records.history,
+        routers,
+        clock,
+        refresh=records.upstream.refresh,
+        ask=apps.answers if apps else None,
+    )
 
 
 def make_cleaner(

@@ -67,7 +67,7 @@ async def answering(body: bytes) -> AsyncIterator[int]:
 
 def counters(refs: Sequence[AppRef]) -> bytes:
     """What a router tells that has served each of these apps."""
-    lines = ["process_start_time_seconds 1.7e+09"]
+    lines = ["process_start_time_seconds 1.7e+09", "traefik_config_reloads_total 1"]
     lines += [
         f'traefik_service_requests_total{{code="200",method="GET",protocol="http",'
         f'service="user-{ref.user_id}_{ref.app_id}_1_lb@kubernetescrd"}} {number + 1}'

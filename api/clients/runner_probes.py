@@ -8,6 +8,8 @@ from api.errors import ClusterUnavailable
 
 _OK: Final = 200
 _SECONDS: Final = 1.0
+#: A learner's program may listen there and never end its answer.
+_LONGEST: Final = 64 * 1024
 
 
 async def probe(host: str, port: int, path: str) -> tuple[int, bytes]:
@@ -20,12 +22,22 @@ async def probe(host: str, port: int, path: str) -> tuple[int, bytes]:
             reader, writer = await asyncio.open_connection(host, port)
             try:
                 writer.write(f"GET {path} HTTP/1.1\r\nhost: probe\r\n\r\n".encode())
-                head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+                head, _, body = (await _bounded(reader)).partition(b"\r\n\r\n")
             finally:
                 writer.close()
         return int(head.split(b" ", 2)[1]), body
     except (OSError, IndexError, ValueError, TimeoutError):
         return 0, b""
+
+
+async def _bounded(reader: asyncio.StreamReader) -> bytes:
+    """All that is answered; raises ValueError when that is too much."""
+    answer = b""
+    while part := await reader.read(_LONGEST):
+        answer += part
+        if len(answer) > _LONGEST:
+            raise ValueError("longer than any runner's answer")
+    return answer
 
 
 async def open_requests(host: str, port: int) -> int:
@@ -36,8 +48,11 @@ async def open_requests(host: str, port: int) -> int:
     status, body = await probe(host, port, "/usage")
     try:
         if status == _OK:
-            return int(json.loads(body)["open"])
-    except (ValueError, LookupError, TypeError):
+            count = json.loads(body)["open"]
+            if type(count) is int and count >= 0:
+                return count
+            status = 0
+    except (ValueError, LookupError, TypeError, RecursionError):
         status = 0  # another program listens there
     if status:
         raise ClusterUnavailable(

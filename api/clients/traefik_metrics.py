@@ -15,11 +15,14 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
 
-from api.domain.activity import NO_USE, Reading, app_of
+from api.domain.activity import NO_USE, Reading, app_of, is_tenants
 from api.domain.names import AppRef
 
 _REQUESTS: Final = "traefik_service_requests_total"
 _STARTED: Final = "process_start_time_seconds"
+#: Only a Traefik tells that.
+_RELOADS: Final = "traefik_config_reloads_total"
+_WANTED: Final = (_REQUESTS, _STARTED, _RELOADS)
 #: https://prometheus.io/docs/instrumenting/exposition_formats/; no id needs an escape.
 _LINE: Final = re.compile(r"(\w+)(?:\{([^}]*)\})? (\S+)(?: \d+)?")
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
@@ -89,18 +92,33 @@ class TraefikMetrics:
 def parse(address: str, lines: Sequence[str]) -> Reading:
     """The reading in lines of Prometheus' text format; raises NoReading."""
     counts: Counter[AppRef] = Counter()
-    started = ""
+    asked: Counter[AppRef] = Counter()
+    started, is_traefik = "", False
     try:
         for name, labels, value in _samples(lines):
             if name == _STARTED:
                 started = repr(value)
-            elif labels["method"] not in NO_USE and (ref := app_of(labels["service"])):
-                counts[ref] += int(value)
+            elif name == _RELOADS:
+                is_traefik = True
+            elif ref := _app_of(labels["service"]):
+                (asked if labels["method"] in NO_USE else counts)[ref] += int(value)
     except (ValueError, LookupError) as error:
         raise NoReading(f"its counters cannot be read: {error}") from error
     if not started:
         raise NoReading(f"it does not tell {_STARTED}, by which a restart would be seen")
-    return Reading(address, started, counts)
+    if not is_traefik:
+        raise NoReading(f"it does not tell {_RELOADS}, so that it is no Traefik")
+    return Reading(address, started, counts, asked)
+
+
+def _app_of(service: str) -> AppRef | None:
+    """The service's app; raises NoReading for a tenant's service that tells no app."""
+    ref = app_of(service)
+    if ref is None and is_tenants(service):
+        raise NoReading(
+            f"its service {service[:100]!r} does not tell its app: safeNaming must be set"
+        )
+    return ref
 
 
 def _samples(lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str], float]]:
@@ -109,7 +127,7 @@ def _samples(lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str], flo
     The library's parser makes an object of every line, and is ten times as slow.
     """
     for line in lines:
-        if not line.startswith((_REQUESTS, _STARTED)):
+        if not line.startswith(_WANTED):
             continue
         found = _LINE.fullmatch(line.strip())
         if found is None:
@@ -120,7 +138,7 @@ def _samples(lines: Sequence[str]) -> Iterator[tuple[str, Mapping[str, str], flo
 async def _wanted(lines: AsyncIterator[str]) -> AsyncIterator[str]:
     """Of megabytes, mostly of histograms, the lines that matter."""
     async for line in lines:
-        if line.startswith((_REQUESTS, _STARTED)):
+        if line.startswith(_WANTED):
             yield line
 
 

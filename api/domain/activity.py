@@ -27,6 +27,7 @@ class Reading:
     address: str
     process: str  # another one whenever the counters began anew
     counts: Mapping[AppRef, int]
+    asked: Mapping[AppRef, int] = field(default_factory=dict)  # what is no use
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,11 @@ def app_of(service: str) -> AppRef | None:
     return AppRef(user_id, app_id) if is_id(user_id) and is_id(app_id) else None
 
 
+def is_tenants(service: str) -> bool:
+    """Whether a router's service stands in a tenant's namespace, so that it must tell its app."""
+    return service.startswith(_NAMESPACE) and service.endswith("@kubernetescrd")
+
+
 def learn(
     known: Knowledge, readings: Sequence[Reading], silent: Mapping[str, str], now: datetime
 ) -> tuple[Knowledge, frozenset[AppRef]]:
@@ -104,7 +110,8 @@ def learn(
     """
     used: set[AppRef] = set()
     holes: list[Hole] = []
-    routers = {a: counters for a, counters in known.routers.items() if a in silent}
+    # A name that cannot be looked up hides any of them.
+    routers = dict(known.routers) if silent else {}
     for reading in readings:
         before = known.routers.get(reading.address)
         if before and before.process != reading.process:

@@ -113,6 +113,16 @@ def test_a_router_that_is_silent_has_what_it_counted_meanwhile_in_its_next_answe
     assert len(known.holes) == 1
 
 
+def test_while_a_routers_name_cannot_be_looked_up_the_routers_behind_it_have_not_ended():
+    known = known_after([reading({SHOP: 3}), reading({BLOG: 1}, address="10.0.0.2:9100")])
+    url = "http://routers:9100/metrics"
+    known, used = learn(known, [], {url: "no such name"}, NOW + MINUTE)
+    assert (len(known.holes), used, known.complete_at) == (1, frozenset(), NOW)
+    known, used = learn(known, [reading({SHOP: 4})], {}, NOW + 2 * MINUTE)
+    assert used == {SHOP}
+    assert "10.0.0.2:9100 ended" in known.blind.why
+
+
 def test_nobody_is_judged_without_a_reading_of_this_hour():
     assert "not counted" in Knowledge().unreliable(NOW)
     assert "no router" in known_after([]).unreliable(NOW)

@@ -15,6 +15,7 @@ from api.domain.names import AppRef, app_path
 from api.domain.repo_layout import dump
 from api.leases import HeldElsewhere
 from api.opening_cleanup import make_cleaner
+from tests.cleanup.test_traefik_metrics import served
 from tests.cleanup.world import ADA, CODE, HOUR, World, running_world
 
 
@@ -97,12 +98,46 @@ async def test_an_app_that_is_used_while_the_cleaner_is_at_work_survives(world: 
     assert (await world.state(used), await world.state(idle)) == ("running", "gone")
 
 
+async def test_a_websocket_that_is_opened_after_its_runner_was_asked_keeps_its_app(world: World):
+    talk, idle = await world.deploy("Talk"), await world.deploy("Idle")
+    address = f"ws://127.0.0.1:{world.settings.apps_port}{app_path(talk)}/ws"
+    write, sockets = world.cleaner._write, []
+
+    async def opened(*of) -> object:
+        if not sockets:
+            sockets.append(await connect(address))
+        return await write(*of)
+
+    world.cleaner._write = opened
+    outcome = await world.after(25 * HOUR)
+    assert (await world.state(talk), await world.state(idle)) == ("running", "gone")
+    assert any("1 connection is open" in each.why for each in outcome.of("keep"))
+    await sockets[0].close()
+
+
+async def test_a_router_that_counts_none_of_the_apps_makes_nobody_idle(world: World):
+    app = await world.deploy("Shop")
+    nothing = b"process_start_time_seconds 7\ntraefik_config_reloads_total 1\n"
+    async with served(lambda _: nothing) as other:
+        urls, world.activity._routers._urls = world.activity._routers._urls, lambda: [other]
+        outcome = await world.after(72 * HOUR)
+        assert "addServicesLabels" in (outcome.stopped or "")
+        assert await world.state(app) == "running"
+        world.activity._routers._urls = urls
+    await world.after(25 * HOUR)
+    assert await world.state(app) == "gone"
+
+
 async def test_an_app_that_is_deployed_while_the_cleaner_is_at_work_survives(world: World):
     changed, idle = await world.deploy("Changed"), await world.deploy("Idle")
 
+    deployed: list[AppRef] = []
+
     async def deploy(ref: AppRef) -> int:
-        draft = AppDraft(code=CODE % "New")
-        await world.deployments.update(ADA, changed, draft, None, "r")
+        if not deployed:  # the second question is part of a write, which others wait for
+            deployed.append(changed)
+            draft = AppDraft(code=CODE % "New")
+            await world.deployments.update(ADA, changed, draft, None, "r")
         return await world.cluster.open_requests(ref)
 
     world.cleaner._ask = deploy

@@ -14,6 +14,8 @@ TEXT = """\
 # HELP process_start_time_seconds Start time of the process since unix epoch in seconds.
 # TYPE process_start_time_seconds gauge
 process_start_time_seconds 1.77763680033e+09
+# TYPE traefik_config_reloads_total counter
+traefik_config_reloads_total 4
 # TYPE traefik_service_request_duration_seconds histogram
 traefik_service_request_duration_seconds_bucket{code="200",method="GET",service="u1_shop_0@file",le="1"} 9
 # HELP traefik_service_requests_total How many HTTP requests processed on a service.
@@ -44,11 +46,20 @@ async def served(answer: Callable[[str], bytes], host: str = "127.0.0.1") -> Asy
 def test_requests_to_both_routes_of_an_app_count_and_the_platforms_own_do_not():
     found = parse("a", TEXT.splitlines())
     assert found.counts == {SHOP: 6}
+    assert found.asked == {SHOP: 50}
     assert found.process == "1777636800.33"
 
 
 @pytest.mark.parametrize(
-    "text", ["", "traefik_service_requests_total{", TEXT.replace("process_start", "x"), "\x00"]
+    "text",
+    [
+        "",
+        "traefik_service_requests_total{",
+        TEXT.replace("process_start", "x"),
+        "\x00",
+        TEXT.replace("traefik_config", "other"),  # not of a Traefik
+        TEXT.replace("user-u1_shop_0_lb", "user-u1-shop-6f97418635c7e18853da"),  # no safeNaming
+    ],
 )
 def test_what_cannot_be_understood_is_no_reading(text):
     with pytest.raises(NoReading):
