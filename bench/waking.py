@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,7 +61,7 @@ def _measure(product: Product, ask: Ask, rounds: int) -> tuple[list[float], list
         if number % _WAKES_OF_ONE_APP == 0:
             app = person.create(f"bench{number}", {"user_code.py": says("awake")})
             person.live(app["app_id"], seconds=120)
-        restarts.append(_timed(lambda a=app: _restart(person, a)))
+        restarts.append(_timed(partial(_restart, person, app)))
         _sleep(person, app, ask)
         since = time.perf_counter()
         answer = ask(app["url"])

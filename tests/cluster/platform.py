@@ -93,7 +93,7 @@ def install(
     Returns when Flux has applied every shard once.
     """
     _apply_access(cluster)
-    product = Product(folder / "data", _settings(cluster, git, folder, lines) | settings)
+    product = Product(folder / "data", {**_settings(cluster, git, folder, lines), **settings})
     where = ("--cluster", "test", "--source-url", git.url(REPOSITORY))
     operator(product, "init-repo", *where, "--image", UNFETCHABLE_IMAGE)
     _bootstrap(cluster, git, folder, Path(settings["FLUX_RECEIVER_TOKEN_FILE"]).read_text())
