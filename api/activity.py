@@ -18,6 +18,7 @@ from api.clients.gitops_repo import GitopsRepo
 from api.clients.store import Store
 from api.clients.traefik_metrics import TraefikMetrics
 from api.domain.activity import (
+    GAP,
     Knowledge,
     dump_counters,
     dump_knowledge,
@@ -26,7 +27,7 @@ from api.domain.activity import (
     stopped,
 )
 from api.domain.names import AppRef
-from api.errors import PlatformError
+from api.errors import PlatformError, Unavailable
 from api.history import History
 from api.intents import Intents
 from api.leases import HeldElsewhere, Leases
@@ -40,7 +41,7 @@ READING: Final = "reading the routers' counters"
 _KNOWLEDGE: Final = "activity"
 _COUNTERS: Final = "router-counters"
 #: A reading takes some seconds at most; how often it is waited for, and for how many seconds.
-_PATIENCE: Final = 150
+_PATIENCE: Final = 450  # 90 s: longer than a lease, should its holder have died
 _PATIENCE_AT_THE_END: Final = 10
 _PAUSE: Final = 0.2
 #: Apps that the platform asks for to see their count move, and seconds until it looks.
@@ -58,7 +59,7 @@ class Activity:
     """`clock` gives the time in UTC; `routers` is None where no address of metrics is set.
 
     `refresh` brings what this process knows of `main` up to date; `ask` puts the platform's own
-    question, which is no use, to an app's address.
+    question, which is no use, to an app's address; routers come and go unseen in a `gap` only.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  (where use is seen, and where it is kept)
@@ -72,6 +73,7 @@ class Activity:
         *,
         refresh: Callable[[], Awaitable[None]] | None = None,
         ask: Callable[[AppRef], Awaitable[object]] | None = None,
+        gap: timedelta = GAP,
     ) -> None:
         self._store = store
         self._repo = repo
@@ -81,6 +83,7 @@ class Activity:
         self._clock = clock
         self._refresh = refresh
         self._ask = ask
+        self._gap = gap
         self._leases = Leases(store, now=clock)
         self._last_known: Knowledge | None = None
         #: Which routers' counters were kept, and when.
@@ -94,9 +97,10 @@ class Activity:
     async def read(self) -> Knowledge:
         """Read the routers and what is new on `main`, and keep who was used.
 
-        Waits while another process reads. Raises HeldElsewhere when that takes too long,
+        Waits while another process reads. Raises Unavailable when that takes too long,
         DatabaseUnavailable, RepositoryUnavailable.
         """
+        await self._intents.indexed_tip()  # a new clone's takes minutes, in which others may read
         async with self._alone():
             return await self._read()
 
@@ -107,7 +111,7 @@ class Activity:
         if self._routers is not None:
             found = await self._routers.read()
             self._tell(found.silent)
-            known, requested = learn(known, found.told, found.silent, now)
+            known, requested = learn(known, found.told, found.silent, now, self._gap)
             used |= requested
         await self._store.touch_many(sorted(used), now)
         known = replace(known, main=main)
@@ -173,9 +177,11 @@ class Activity:
                 try:
                     await stack.enter_async_context(self._leases.held(READING))
                     break
-                except HeldElsewhere:
-                    if tries_left == 0:
-                        raise
+                except HeldElsewhere as error:
+                    if tries_left == 0:  # not as if somebody else cleaned up
+                        raise Unavailable(
+                            f"The use of apps could not be read: {error.message}", hint=error.hint
+                        ) from error
                     await asyncio.sleep(_PAUSE)
             yield
 

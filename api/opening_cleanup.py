@@ -9,6 +9,7 @@ from api.cleanup import Ask, Cleaner
 from api.clients.app_requests import AppRequests
 from api.clients.traefik_metrics import TraefikMetrics
 from api.dependencies import Records
+from api.domain.activity import GAP
 from api.domain.idleness import Limits
 from api.errors import Conflict
 from api.local.observed import ObservedFile
@@ -27,23 +28,31 @@ def idle_limits(settings: Settings) -> Limits:
 
 @asynccontextmanager
 async def open_activity(
-    settings: Settings, records: Records, urls: _Urls | None = None, clock: Clock = now_utc
+    settings: Settings,
+    records: Records,
+    urls: _Urls | None = None,
+    clock: Clock = now_utc,
+    gap: timedelta = GAP,
 ) -> AsyncIterator[Activity]:
     """What reads the routers' counters: of `urls`, or those of the settings."""
     set_urls = split_list(settings.traefik_metrics_url or "")
     if urls is None and not set_urls:
-        yield _activity(records, None, None, clock)
+        yield _activity(records, None, None, clock, gap)
         return
     async with AsyncExitStack() as stack:
         routers = TraefikMetrics(urls or (lambda: set_urls))
         stack.push_async_callback(routers.close)
         apps = AppRequests(settings.router_address, settings.apps_origin)
         stack.push_async_callback(apps.close)
-        yield _activity(records, routers, apps, clock)
+        yield _activity(records, routers, apps, clock, gap)
 
 
 def _activity(
-    records: Records, routers: TraefikMetrics | None, apps: AppRequests | None, clock: Clock
+    records: Records,
+    routers: TraefikMetrics | None,
+    apps: AppRequests | None,
+    clock: Clock,
+    gap: timedelta,
 ) -> Activity:
     return Activity(
         records.store,
@@ -54,6 +63,7 @@ def _activity(
         clock,
         refresh=records.upstream.refresh,
         ask=apps.answers if apps else None,
+        gap=gap,
     )
 
 

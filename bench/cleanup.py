@@ -120,7 +120,9 @@ async def clean(stack: Stack, store: SqliteStore, size: Size, idle: int, metrics
     def clock() -> datetime:
         return datetime.now(UTC) + later
 
-    activity = Activity(store, stack.repo, stack.intents, stack.history, routers, clock)
+    activity = Activity(
+        store, stack.repo, stack.intents, stack.history, routers, clock, gap=timedelta(hours=1)
+    )
     for _ in range(30):  # hours in which nobody asked for an app
         await activity.read()
         later += timedelta(minutes=59)

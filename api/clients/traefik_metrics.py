@@ -63,6 +63,8 @@ class TraefikMetrics:
                 places |= {place: (each, host) for place, each, host in await _places(url)}
             except OSError as error:
                 silent[url] = f"its address cannot be looked up: {error}"
+            except NoReading as reason:
+                silent[url] = str(reason)
         asked = [self._read(place, *where) for place, where in places.items()]
         for place, found in zip(
             places, await asyncio.gather(*asked, return_exceptions=True), strict=True
@@ -143,15 +145,22 @@ async def _wanted(lines: AsyncIterator[str]) -> AsyncIterator[str]:
 
 
 async def _places(url: str) -> list[tuple[str, str, str]]:
-    """For each machine behind a URL: what it is known by, its own URL, the host to ask for."""
+    """For each machine behind a URL: what it is known by, its own URL, the host to ask for.
+
+    Raises OSError and, where not all of them can be read, NoReading.
+    """
     parts = urlsplit(url)
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    if parts.scheme == "https":  # the certificate is the name's
-        return [(f"{parts.hostname}:{port}", url, parts.netloc)]
     found = await asyncio.get_running_loop().getaddrinfo(
         parts.hostname, port, type=socket.SOCK_STREAM
     )
     hosts = sorted({f"[{a[0]}]" if ":" in str(a[0]) else str(a[0]) for *_, a in found})
+    if parts.scheme == "https":  # the certificate is the name's
+        if len(hosts) > 1:
+            raise NoReading(
+                f"over https a name must lead to one router, and this one leads to {len(hosts)}"
+            )
+        return [(f"{hosts[0]}:{port}", url, parts.netloc)]
     return [
         (f"{host}:{port}", urlunsplit(parts._replace(netloc=f"{host}:{port}")), parts.netloc)
         for host in hosts

@@ -16,6 +16,8 @@ from api.domain.names import AppRef, is_id
 STALE: Final = timedelta(hours=1)
 #: What is a browser's or the platform's question before a request, and no use of an app.
 NO_USE: Final = frozenset({"OPTIONS"})
+#: Between complete readings that are further apart, a router may have begun and ended unseen.
+GAP: Final = timedelta(minutes=5)
 _KEPT_HOLES: Final = 50
 _NAMESPACE: Final = "user-"
 
@@ -64,6 +66,11 @@ class Knowledge:
         """The hole that ended last."""
         return max(self.holes, key=lambda hole: hole.until, default=None)
 
+    @property
+    def at_rest(self) -> bool:
+        """Whether every router was stopped after it was read for the last time."""
+        return bool(self.routers) and all(each.stopped for each in self.routers.values())
+
     def unreliable(self, now: datetime) -> str | None:
         """Why nobody may be judged idle now; None when they may."""
         if self.missing:
@@ -101,12 +108,17 @@ def is_tenants(service: str) -> bool:
 
 
 def learn(
-    known: Knowledge, readings: Sequence[Reading], silent: Mapping[str, str], now: datetime
+    known: Knowledge,
+    readings: Sequence[Reading],
+    silent: Mapping[str, str],
+    now: datetime,
+    gap: timedelta = GAP,
 ) -> tuple[Knowledge, frozenset[AppRef]]:
     """What is known after these readings, and the apps that were used since the ones before.
 
     `silent`: routers that are there and gave no reading, and why. They may give the next one, so
-    they leave no hole, but the reading is not complete without them.
+    they leave no hole, but the reading is not complete without them. After a longer time than `gap`
+    without a complete one, others may have come and gone.
     """
     used: set[AppRef] = set()
     holes: list[Hole] = []
@@ -130,7 +142,7 @@ def learn(
     complete = not missing
     if complete and known.complete_at is None:
         holes.append(Hole(now, now, "requests to apps are counted since then"))
-    elif complete and known.complete_at and now - known.complete_at > STALE:
+    elif complete and known.complete_at and now - known.complete_at > gap and not known.at_rest:
         holes.append(Hole(known.complete_at, now, "requests to apps were not counted before"))
     return (
         replace(
@@ -156,7 +168,7 @@ def stopped(known: Knowledge, addresses: Collection[str]) -> Knowledge:
 
 
 def dump_knowledge(known: Knowledge) -> str:
-    """As the database keeps it, without the counters."""
+    """As the database keeps it, without the counters: one step, so that no hole is lost."""
     return json.dumps(
         {
             "complete_at": known.complete_at.isoformat() if known.complete_at else None,
@@ -165,18 +177,24 @@ def dump_knowledge(known: Knowledge) -> str:
                 {"since": h.since.isoformat(), "until": h.until.isoformat(), "why": h.why}
                 for h in known.holes
             ],
+            "routers": {
+                address: {
+                    "process": counters.process,
+                    "read_at": counters.read_at.isoformat(),
+                    "stopped": counters.stopped,
+                }
+                for address, counters in known.routers.items()
+            },
         }
     )
 
 
 def dump_counters(routers: Mapping[str, Counters]) -> str:
-    """The counters, as the database keeps them."""
+    """The counters, as the database keeps them; older ones only make use count once more."""
     return json.dumps(
         {
             address: {
                 "process": counters.process,
-                "read_at": counters.read_at.isoformat(),
-                "stopped": counters.stopped,
                 "counts": {f"{r.user_id}/{r.app_id}": n for r, n in counters.counts.items()},
             }
             for address, counters in routers.items()
@@ -188,6 +206,7 @@ def load_knowledge(text: str | None, counters: str | None) -> Knowledge:
     """What was kept; texts that cannot be read are as good as none, for they only save time."""
     try:
         kept: dict[str, Any] = json.loads(text or "{}")
+        counted: dict[str, Any] = json.loads(counters or "{}")
         complete_at = kept.get("complete_at")
         return Knowledge(
             datetime.fromisoformat(complete_at) if complete_at else None,
@@ -200,14 +219,20 @@ def load_knowledge(text: str | None, counters: str | None) -> Knowledge:
                 address: Counters(
                     one["process"],
                     _time(one["read_at"]),
-                    {_ref(name): int(n) for name, n in one["counts"].items()},
+                    _counts(counted.get(address), one["process"]),
                     bool(one["stopped"]),
                 )
-                for address, one in json.loads(counters or "{}").items()
+                for address, one in kept.get("routers", {}).items()
             },
         )
     except (ValueError, LookupError, TypeError, AttributeError):
         return Knowledge()
+
+
+def _counts(counted: dict[str, Any] | None, process: str) -> dict[AppRef, int]:
+    if counted is None or counted["process"] != process:
+        return {}
+    return {_ref(name): int(n) for name, n in counted["counts"].items()}
 
 
 def _time(text: str) -> datetime:

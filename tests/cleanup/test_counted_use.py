@@ -83,9 +83,9 @@ def test_a_counter_of_a_route_that_was_away_begins_anew():
 
 def test_a_router_that_was_started_anew_leaves_a_hole_since_its_last_reading():
     known = known_after([reading({SHOP: 3})], [reading({SHOP: 3})])
-    after, used = learn(known, [reading({BLOG: 1}, process="200")], {}, NOW + 9 * MINUTE)
+    after, used = learn(known, [reading({BLOG: 1}, process="200")], {}, NOW + 4 * MINUTE)
     assert used == {BLOG}
-    assert (after.blind.since, after.blind.until) == (NOW + MINUTE, NOW + 9 * MINUTE)
+    assert (after.blind.since, after.blind.until) == (NOW + MINUTE, NOW + 4 * MINUTE)
     assert "began to count anew" in after.blind.why
 
 
@@ -137,6 +137,27 @@ def test_a_time_in_which_nobody_read_is_a_hole():
     late = NOW + timedelta(hours=3)
     known, _ = learn(known, [reading({SHOP: 3})], {}, late)
     assert (known.blind.since, known.blind.until) == (NOW, late)
+
+
+def test_a_router_may_begin_and_end_unseen_in_six_minutes_and_not_in_five():
+    known = known_after([reading({SHOP: 3})])
+    soon, _ = learn(known, [reading({SHOP: 3})], {}, NOW + 5 * MINUTE)
+    late, _ = learn(known, [reading({SHOP: 3})], {}, NOW + 6 * MINUTE)
+    assert (soon.blind.until, late.blind.until) == (NOW, NOW + 6 * MINUTE)
+
+
+def test_while_everything_was_stopped_nobody_had_to_read():
+    known = stopped(known_after([reading({SHOP: 3})]), ["10.0.0.1:9100"])
+    known, _ = learn(known, [reading({}, "300", "10.0.0.9:9100")], {}, NOW + 99 * MINUTE)
+    assert len(known.holes) == 1
+
+
+def test_a_process_that_ends_between_two_notes_loses_no_hole():
+    before = known_after([reading({SHOP: 3})])
+    after, _ = learn(before, [reading({}, "200")], {}, NOW + MINUTE)
+    kept = load_knowledge(dump_knowledge(before), dump_counters(after.routers))
+    known, _ = learn(kept, [reading({}, "200")], {}, NOW + 2 * MINUTE)
+    assert known.blind.until == NOW + 2 * MINUTE
 
 
 def test_a_router_that_was_stopped_after_its_reading_leaves_no_hole():

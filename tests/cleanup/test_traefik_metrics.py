@@ -84,6 +84,18 @@ async def test_every_router_is_read_and_known_by_its_address():
     assert any("localhost" in host for host in hosts)
 
 
+async def test_over_https_a_name_of_several_routers_is_silent(monkeypatch):
+    async def found(*_, **__):
+        return [(0, 0, 0, "", (host, 9100)) for host in ("10.0.0.1", "10.0.0.2")]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", found)
+    metrics = TraefikMetrics(lambda: ["https://routers:9100/metrics"])
+    readings = await metrics.read()
+    await metrics.close()
+    assert readings.told == []
+    assert "this one leads to 2" in readings.silent["https://routers:9100/metrics"]
+
+
 async def test_a_router_that_does_not_tell_is_silent_and_says_why():
     async with served(lambda _: b"") as broken, served(lambda _: TEXT.encode()) as well:
         away = "http://127.0.0.1:1/metrics"

@@ -2,11 +2,16 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from api.activity import READING
 from api.clients.gitops_repo import Change
 from api.domain.commit_message import person
 from api.domain.names import AppRef
 from api.domain.repo_layout import AppFile, app_folder, dump
-from api.opening import open_records, open_repository
+from api.errors import Unavailable
+from api.leases import Leases
+from api.opening import make_repository, open_records, open_repository
 from api.opening_cleanup import open_activity
 from api.settings import Settings
 from tests.remote.git_server import GitServer, bare
@@ -52,3 +57,14 @@ async def test_a_clone_that_lags_behind_takes_nobody_elses_app_for_used(tmp_path
             assert known.main == await mine.intents.tip()
             assert await mine.store.last_activity([SHOP, BLOG]) == {SHOP: later, BLOG: now}
             assert await theirs.store.last_activity([SHOP, BLOG]) == {SHOP: now, BLOG: now}
+
+
+async def test_a_reading_that_takes_for_ever_elsewhere_is_no_cleaner_that_is_at_work(tmp_path):
+    settings = Settings(data_dir=tmp_path / "data")
+    await make_repository(settings)
+    async with open_records(settings) as records, open_activity(settings, records) as activity:
+        async with Leases(records.store).held(READING):
+            with pytest.raises(Unavailable, match="could not be read"):
+                async with activity._alone(0):
+                    pass
+        await activity.read()

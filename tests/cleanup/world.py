@@ -155,7 +155,7 @@ async def running_world(data_dir: Path, **changed: object) -> AsyncIterator[Worl
         watching = asyncio.create_task(watcher.run(0.05))
         stack.push_async_callback(_cancelled, watching)
         activity = await stack.enter_async_context(
-            open_activity(settings, records, cluster.metrics_urls, clock)
+            open_activity(settings, records, cluster.metrics_urls, clock, HOUR)
         )
         await activity.read()
         cleaner = make_cleaner(settings, records, activity, cluster.open_requests, clock)
