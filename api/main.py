@@ -26,7 +26,7 @@ from api.intents import Intents
 from api.lifecycle import Lifecycle
 from api.local.cluster import LocalCluster
 from api.opening import connect, join_publishing, make_repository, open_judging, open_records
-from api.opening_cleanup import idle_limits, make_cleaner, open_activity
+from api.opening_cleanup import make_cleaner, open_activity, told_limits
 from api.publishing import Publisher
 from api.refusals import Refusals
 from api.resting import Resting
@@ -117,7 +117,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     counted = DeployMetrics(metrics)
     resting = Resting(repo, intents, history)
     deployments = Deployments(repo, intents, judging.check, writer, store, max_apps, counted)
-    limits = idle_limits(settings)
+    limits = told_limits(settings)
     rollouts = Rollouts(
         repo, intents, history, publisher, cluster, store, origin, counted.saw, limits
     )

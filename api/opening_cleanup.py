@@ -26,6 +26,12 @@ def idle_limits(settings: Settings) -> Limits:
     return Limits(timedelta(hours=settings.idle_hours), timedelta(hours=sleep) if sleep else None)
 
 
+def told_limits(settings: Settings) -> Limits | None:
+    """The same as people are told; None where no app is removed, for nobody counts requests."""
+    counted = settings.mode == "embedded" or settings.traefik_metrics_url
+    return idle_limits(settings) if counted else None
+
+
 @asynccontextmanager
 async def open_activity(
     settings: Settings,

@@ -8,6 +8,8 @@ from api.domain.activity import Hole
 from api.domain.idleness import Limits, deadlines, verdict
 from api.domain.names import AppRef
 from api.domain.repo_layout import AppFile, Block, TakenDown, TenantFile
+from api.opening_cleanup import told_limits
+from api.settings import Settings
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -87,3 +89,16 @@ def test_people_are_told_when():
     assert deadlines(ASLEEP, used_at, SLEEPY) == (None, NOW + 23 * HOUR)
     for app, limits in ((PINNED, PLAIN), (None, PLAIN), (APP, None)):
         assert deadlines(app, used_at, limits) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({}, True),
+        ({"mode": "cluster"}, False),
+        ({"mode": "cluster", "traefik_metrics_url": "http://traefik-metrics:9100/metrics"}, True),
+    ],
+)
+def test_nobody_is_told_of_an_end_where_no_use_is_counted(values, told):
+    settings = Settings.model_construct(**values)
+    assert (told_limits(settings) is not None) == told
