@@ -44,7 +44,7 @@ FAULTS: Final[dict[str, tuple[Break, set[str]]]] = {
     "a short key": (with_settings(SECRET_KEY="short"), {"settings.valid"}),
     "no signing key": (
         with_settings(GIT_SIGNING_KEY_FILE=None),
-        {"repository.template", "settings.signing-key"},
+        {"settings.signing-key"},
     ),
     "everybody is trusted as a proxy": (
         with_settings(TRUSTED_PROXIES="0.0.0.0/0"),
