@@ -36,7 +36,14 @@ def processes(cluster: Cluster) -> list[psutil.Process]:
 
 
 def alive(those: list[psutil.Process]) -> list[psutil.Process]:
-    return [p for p in those if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in those if _runs(process)]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False  # it ended between the two questions
 
 
 @pytest.fixture

@@ -99,6 +99,10 @@ def told(learner: Person, app: dict[str, Any], commit: str) -> dict[str, Any]:
     return dict(status)
 
 
+def stage(learner: Person, app: dict[str, Any]) -> str:
+    return str(learner.deploy_status(app["app_id"])["stage"])
+
+
 def operate(platform: Installed, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "api", *arguments],
@@ -160,7 +164,8 @@ def test_one_that_never_was_applied_is_left_out_until_an_operator_has_it_tried_a
     lift(platform)
     tried = operate(platform, "publish", "--retry", app["app_id"])
     assert tried.returncode == 0, tried.stderr
-    learner.live(app["app_id"], app["commit"], LIVE_SECONDS)
+    # Until the server has looked at the branch again, it tells of the first attempt.
+    eventually("it is live", lambda: stage(learner, app) == "live", LIVE_SECONDS)
     assert platform.visit(app["url"]).json() == {"marker": "new"}
     assert quarantined(platform, learner) == {}
 
