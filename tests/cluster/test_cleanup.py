@@ -14,7 +14,6 @@ from websockets.sync.client import connect
 
 from api.clients.mongo import MongoDatabase
 from api.clients.traefik_metrics import TraefikMetrics
-from api.domain.activity import Hole, Knowledge, dump_knowledge
 from api.domain.names import AppRef
 from api.opening import open_mongo_store
 from tests.cluster.markers import LIVE_SECONDS
@@ -58,9 +57,10 @@ async def age(platform: Installed, ref: AppRef) -> None:
         assert await database.collection("activity").change(wanted, {"$set": {"at": at}})
     async with open_mongo_store(SecretStr(uri)) as store:
         known = json.loads(await store.note("activity") or "{}")
-        old = now - timedelta(days=9)
-        knowledge = Knowledge(now, (Hole(old, old, "new"),), known["main"])
-        await store.keep_note("activity", dump_knowledge(knowledge))
+        old = (now - timedelta(days=9)).isoformat()
+        known["complete_at"] = now.isoformat()
+        known["holes"] = [{"since": old, "until": old, "why": "new"}]
+        await store.keep_note("activity", json.dumps(known))
 
 
 def cleanup(platform: Installed, folder: Path, *options: str) -> dict[str, Any]:
