@@ -131,7 +131,7 @@ class Fault:
         Fault(Publisher, "_obstacle", _never, "published over a newer intent"),
         Fault(History, "owners", _nobody, "newest good intent|nobody tells of"),
         Fault(git_upstream, "compare_and_swap", _overwrites, "never forced"),
-        Fault(verdicts, "decide", _unchecked, "newest good intent"),
+        Fault(verdicts, "decide", _unchecked, "newest good intent|nobody tells of"),
     ],
     ids=["older over newer", "no owners", "branches overwritten", "nothing is held"],
 )
