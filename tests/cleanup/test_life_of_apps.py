@@ -205,7 +205,9 @@ async def test_counters_that_begin_anew_remove_nothing_that_was_used_before(worl
     await world.after(5 * HOUR)
     await world.get(app)  # and nobody reads that before the router dies
     [router] = [
-        child for child in psutil.Process().children(recursive=True) if "traefik" in child.name()
+        child
+        for child in psutil.Process().children(recursive=True)
+        if child.name() == "traefik" and str(world.settings.data_dir) in " ".join(child.cmdline())
     ]
     router.send_signal(signal.SIGKILL)
     await world.until(app, lambda answer: answer.status_code == 200)

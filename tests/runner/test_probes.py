@@ -180,7 +180,7 @@ async def test_open_requests_and_websockets_are_told_and_probes_are_none(start: 
         await asyncio.to_thread(eventually, lambda: running.probe("/usage").json()["open"] == 1)
     await asyncio.to_thread(eventually, lambda: running.probe("/usage").json()["open"] == 0)
     assert running.get("/broken").status_code == 500
-    assert running.probe("/usage").json() == usage
+    await asyncio.to_thread(eventually, lambda: running.probe("/usage").json() == usage)
 
 
 def test_app_mounted_at_the_root_changes_nothing(start: Start) -> None:
