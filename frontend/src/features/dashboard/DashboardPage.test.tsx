@@ -11,6 +11,7 @@ const answers = {
   "GET /api/meta": {
     body: { mode: "embedded", signup: "open", isolated: true, max_apps_per_user: 20 },
   },
+  "GET /api/removed-apps": { body: { apps: [] } },
 };
 const newApp = () => screen.queryByRole("button", { name: "New app" });
 
