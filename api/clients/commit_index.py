@@ -280,11 +280,7 @@ class CommitIndex:
     async def note_rewind(self, old: str, new: str) -> None:
         """Keep that `main` was forced, for administrators to see."""
         now = to_text(datetime.now(UTC))
-        await self._database.write(
-            lambda connection: connection.execute(
-                "INSERT INTO rewinds VALUES (?, ?, ?)", (now, old, new)
-            )
-        )
+        await self._database.execute("INSERT INTO rewinds VALUES (?, ?, ?)", [(now, old, new)])
 
     async def rewinds(self, limit: int) -> list[RewindSeen]:
         """The rewinds that were seen, newest first."""

@@ -8,7 +8,7 @@ committed survives `kill -9` and a power cut (`synchronous = FULL`).
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -60,13 +60,17 @@ class SqliteDatabase:
         """Run `work` in a transaction: committed when it returns, rolled back when it raises.
 
         sqlite3.IntegrityError passes through, for the caller to name; other errors of the
-        database become DatabaseUnavailable.
+        database become DatabaseUnavailable. A cursor must not be the result (TypeError): when
+        the last hand lets go of it, it resets its statement, which this thread may then be
+        using for somebody else.
         """
 
         def transaction(connection: sqlite3.Connection) -> _Result:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 result = work(connection)
+                if isinstance(result, sqlite3.Cursor):
+                    raise TypeError("a cursor cannot leave the thread of its connection")
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
@@ -74,6 +78,10 @@ class SqliteDatabase:
             return result
 
         return await self._run(self._writer, transaction)
+
+    async def execute(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        """Run a statement that changes something once for each of `rows`; errors as `write`."""
+        await self.write(lambda connection: connection.executemany(sql, rows).close())
 
     async def read(self, sql: str, parameters: Sequence[Any] = ()) -> list[sqlite3.Row]:
         """Rows of committed data; raises DatabaseUnavailable."""

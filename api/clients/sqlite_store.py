@@ -226,12 +226,10 @@ class SqliteStore(Store):
     async def touch_many(self, refs: Collection[AppRef], at: datetime) -> None:
         used = to_text(minute_of(at))
         rows = [(ref.user_id, ref.app_id, used) for ref in refs]
-        await self._database.write(
-            lambda connection: connection.executemany(
-                "INSERT INTO activity (user_id, app_id, at) VALUES (?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at > at",
-                rows,
-            )
+        await self._database.execute(
+            "INSERT INTO activity (user_id, app_id, at) VALUES (?, ?, ?)"
+            " ON CONFLICT DO UPDATE SET at = excluded.at WHERE excluded.at > at",
+            rows,
         )
 
     async def last_activity(self, refs: Collection[AppRef]) -> Mapping[AppRef, datetime]:
@@ -311,7 +309,7 @@ class SqliteStore(Store):
         return _account(row) if row else None
 
     async def _execute(self, sql: str, parameters: Sequence[Any]) -> None:
-        await self._database.write(lambda connection: connection.execute(sql, parameters))
+        await self._database.execute(sql, [parameters])
 
 
 def _request(row: sqlite3.Row) -> IdempotentRequest:
