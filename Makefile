@@ -95,8 +95,8 @@ runner/.venv/.ready: runner/requirements.txt
 	@touch $@
 
 frontend/node_modules/.ready: frontend/package-lock.json
-	@node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2>/dev/null \
-		|| { echo "Node 20 or newer is needed." >&2; exit 1; }
+	@node -e 'const [a, b] = process.versions.node.split("."); process.exit(a > 20 || (a == 20 && b >= 19) ? 0 : 1)' \
+		2>/dev/null || { echo "Node 20.19 or newer is needed." >&2; exit 1; }
 	@echo "Installing the editor's packages …"
 	@npm --prefix frontend ci --include=dev --no-audit --no-fund --loglevel=error
 	@touch $@
