@@ -17,7 +17,8 @@ from api.domain.audit_rules import beyond_people, beyond_trailers
 from api.domain.authorship import by_platform
 from api.domain.commit_message import source_commit, trailers
 from api.domain.names import AppRef
-from api.domain.repo_layout import MAIN, is_shard_branch, plain_line, shard_branch
+from api.domain.repo_layout import MAIN, is_shard_branch, shard_branch
+from api.domain.safe_text import plain_line
 from api.errors import InvalidRequest, RepositoryUnavailable
 from api.intents import Intents
 from api.recomposition import Publish, Recomposition

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from api.domain.commit_message import COMMITTER, VISITOR, Person, trailers
-from api.domain.repo_layout import plain_line
+from api.domain.safe_text import plain_line
 
 Kind = Literal["editor", "pull_request", "by_hand", "cleanup", "visitor", "administrator"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
-from api.domain.repo_layout import plain_line
+from api.domain.safe_text import plain_line
 from api.domain.source_check import Diagnostic
 
 SARIF_VERSION: Final = "2.1.0"

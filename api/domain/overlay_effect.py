@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import Any, Final
 
 from api.domain.quantity import quantity
-from api.domain.repo_layout import Ceilings, unsafe_character
+from api.domain.repo_layout import Ceilings
+from api.domain.safe_text import unsafe_character
 from api.domain.source_check import Diagnostic
 
 RULE_HINT: Final = (

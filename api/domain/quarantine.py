@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.domain.names import AppRef, is_id, namespace_of
 from api.domain.publication import Entries
-from api.domain.repo_layout import plain_line
+from api.domain.safe_text import plain_line
 
 #: The file at the root of a shard branch.
 QUARANTINE_FILE: Final = "quarantine.json"

@@ -13,6 +13,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.domain.names import AppRef, is_id, shard_of
 from api.domain.quantity import quantity
+from api.domain.safe_text import plain_line
+from api.domain.variables import MAX_VARIABLES, check_variables
 
 MAIN: Final = "main"
 #: A copy of `main:clusters/` that an operator pushed: it says what Flux applies beside the apps.
@@ -20,8 +22,6 @@ CLUSTERS_BRANCH: Final = "flux/clusters"
 API_VERSION: Final = "fastapi-platform/v1"
 DEFAULT_ENTRYPOINT: Final = "user_code.py"
 MAX_NAME_LENGTH: Final = 60
-MAX_ENV: Final = 50
-MAX_ENV_VALUE: Final = 4096
 MAX_SETTINGS_BYTES: Final = 300_000
 
 #: How many hex digits a shard's name may have, in any installation.
@@ -36,18 +36,6 @@ kind: Component
 patches: []
 """
 
-# YAML, kustomize or Kubernetes alter or refuse these: NUL, C0 but tab and line ends, DEL and C1,
-# lone surrogates, and the two non-characters U+FFFE and U+FFFF.
-_UNSAFE_TEXT: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-_CONTROL_OR_BIDI: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
-    "\ufffe\uffff]"
-)
-_ENV_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
-#: Variables that would steer the runner, the interpreter or the loader.
-_RESERVED_ENV: Final = re.compile(
-    r"(?:PYTHON|LD_|FASTAPI_PLATFORM_|UVICORN_|DYLD_).*|PATH|HOME|TMPDIR"
-)
 _SEGMENT: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]|\.(?!\.))*")
 MAX_PATH: Final = 120
 _LOGIN: Final = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,98})(?:\[bot\])?")
@@ -69,19 +57,8 @@ def is_plain_path(path: str) -> bool:
     )
 
 
-def unsafe_character(text: str) -> int | None:
-    """Index of the first character that YAML tools alter or refuse; None when there is none."""
-    match = _UNSAFE_TEXT.search(text)
-    return match.start() if match else None
-
-
-def plain_line(text: str) -> str:
-    """The text with control and bidirectional characters replaced: it can be shown anywhere."""
-    return _CONTROL_OR_BIDI.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def _display_name(name: str) -> str:
-    if _CONTROL_OR_BIDI.search(name):
+    if plain_line(name) != name:
         raise ValueError("may not contain control or bidirectional characters")
     if name != name.strip() or not name:
         raise ValueError("may not be empty or begin or end with a space")
@@ -98,19 +75,6 @@ def _python_path(path: str) -> str:
     if not is_plain_path(path) or not path.endswith(".py"):
         raise ValueError("must be the path of a .py file under code/")
     return path
-
-
-def _environment(env: dict[str, str]) -> dict[str, str]:
-    for name, value in env.items():
-        if not _ENV_NAME.fullmatch(name):
-            raise ValueError(f"{name[:40]!r}: a variable's name has letters, digits and _ only")
-        if _RESERVED_ENV.fullmatch(name.upper()):
-            raise ValueError(f"{name}: this name is reserved for the platform")
-        if len(value) > MAX_ENV_VALUE:
-            raise ValueError(f"{name}: a value has at most {MAX_ENV_VALUE} characters")
-        if (at := unsafe_character(value)) is not None:
-            raise ValueError(f"{name}: character {at + 1} (U+{ord(value[at]):04X}) cannot be kept")
-    return env
 
 
 def _login(text: str) -> str:
@@ -135,7 +99,11 @@ Id = Annotated[str, AfterValidator(_id)]
 Login = Annotated[str, AfterValidator(_login)]
 DisplayName = Annotated[str, Field(max_length=MAX_NAME_LENGTH), AfterValidator(_display_name)]
 Entrypoint = Annotated[str, AfterValidator(_python_path)]
-Environment = Annotated[dict[str, str], Field(max_length=MAX_ENV), AfterValidator(_environment)]
+Environment = Annotated[
+    dict[str, str], Field(max_length=MAX_VARIABLES), AfterValidator(check_variables)
+]
+AgeRecipient = Annotated[str, Field(pattern=r"^age1[02-9ac-hj-np-z]{58}$")]
+SigningKey = Annotated[str, Field(pattern=r"^ed25519:[A-Za-z0-9+/]{43}=$")]
 
 
 class _File(BaseModel):
@@ -209,6 +177,9 @@ class PlatformFile(_File):
     shards: Literal[256, 4096] = 256
     additional_imports: tuple[str, ...] = Field((), alias="additionalImports", strict=False)
     ceilings: Ceilings = Ceilings()
+    #: For whom apps' secrets are encrypted, and whose signature they need.
+    age_recipients: tuple[AgeRecipient, ...] = Field((), alias="ageRecipients", strict=False)
+    secret_signatures: tuple[SigningKey, ...] = Field((), alias="secretSignatures", strict=False)
 
     @property
     def shard_digits(self) -> int:

@@ -3,19 +3,16 @@
 SOPS leaves names readable and replaces values: https://getsops.io/docs/ (format of `ENC[…]`).
 """
 
-import re
 from typing import Any, Final
 
 import yaml
 
 from api.domain.intent_check import problem
+from api.domain.sops import is_encrypted
 from api.domain.source_check import Diagnostic
 from api.domain.yaml_text import load_strict
 
 _MAX_BYTES: Final = 64 * 1024
-_ENCRYPTED: Final = re.compile(
-    r"ENC\[AES256_GCM,data:[A-Za-z0-9+/=]*,iv:[A-Za-z0-9+/=]+,tag:[A-Za-z0-9+/=]+,type:[a-z]+\]"
-)
 _HINT: Final = "Take the file out; secrets are set in the editor, which encrypts and signs them."
 
 
@@ -41,14 +38,12 @@ def _wrong(data: bytes) -> str | None:
 
 def _clear(content: dict[Any, Any]) -> str | None:
     sops = content.get("sops")
-    if not isinstance(sops, dict) or not _is_encrypted(sops.get("mac")):
+    if not isinstance(sops, dict) or not is_encrypted(sops.get("mac")):
         return "SOPS has not signed it (`sops.mac`)"
     values = [content.get(name) or {} for name in ("data", "stringData")]
     if not all(isinstance(part, dict) for part in values) or not any(values):
         return "it holds no values"
-    clear = [name for part in values for name, value in part.items() if not _is_encrypted(value)]
+    # SOPS leaves what is empty as it is.
+    every = [pair for part in values for pair in part.items()]
+    clear = [name for name, value in every if value != "" and not is_encrypted(value)]
     return f"the value of {clear[0]!r} stands there in clear" if clear else None
-
-
-def _is_encrypted(value: Any) -> bool:
-    return isinstance(value, str) and _ENCRYPTED.fullmatch(value) is not None

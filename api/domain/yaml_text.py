@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import yaml
 
-from api.domain.repo_layout import unsafe_character
+from api.domain.safe_text import unsafe_character
 
 _SHORT: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 MAX_DEPTH: Final = 32

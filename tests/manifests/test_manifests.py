@@ -18,7 +18,7 @@ from api.domain.manifests import (
     render_tenant,
 )
 from api.domain.names import config_key
-from api.domain.repo_layout import unsafe_character
+from api.domain.safe_text import unsafe_character
 from api.domain.source_limits import decode
 from tests.manifests.folders import (
     FILES,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.clients.kustomize import Kustomize
-from api.domain.repo_layout import unsafe_character
+from api.domain.safe_text import unsafe_character
 from api.domain.yaml_text import (
     UnsafeText,
     compose_all,

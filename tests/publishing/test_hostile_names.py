@@ -7,7 +7,8 @@ import pytest
 
 from api.domain.drafts import app_file
 from api.domain.names import is_id
-from api.domain.repo_layout import is_plain_path, plain_line
+from api.domain.repo_layout import is_plain_path
+from api.domain.safe_text import plain_line
 from api.errors import InvalidRequest
 
 _BIDI = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
