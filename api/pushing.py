@@ -165,6 +165,7 @@ class Pusher:
         trouble: RepositoryUnavailable | None = None
         unknown = False
         while True:
+            await self.spaced()  # a change that is made anew here rests on what was just seen
             plan = await self._plan(wishes, shards)
             if plan.main is None:
                 plan.answer()  # nothing is to be written: what they want is on main

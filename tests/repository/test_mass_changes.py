@@ -32,6 +32,21 @@ async def test_a_change_is_made_anew_whenever_it_is_tried(at):
     assert await at.repo.read(commit, "apps/mass") == b"3"
 
 
+async def test_what_a_change_rests_on_is_looked_at_when_it_may_be_sent_and_not_long_before(opened):
+    at = opened(min_interval=0.2)
+    made = []
+
+    async def make() -> Change:
+        made.append(asyncio.get_running_loop().time())
+        return change(b"%d" % len(made))
+
+    at.gate.trouble = [RepositoryUnavailable("away")]
+    async with at.writer.running(at.notes):
+        await at.writer.write_renewed(make)
+    assert len(at.gate.at) == len(made) == 2
+    assert made[1] - at.gate.at[0] >= 0.199
+
+
 async def test_one_that_wants_nothing_any_more_commits_nothing(at):
     async def make() -> Change:
         return change(None)
