@@ -42,11 +42,18 @@ class Front(ProxyHeadersMiddleware):
         if client and client[0] in self.trusted_hosts:
             _use_forwarded_host(scope)
         # The router counts what has ended: what goes on for days, only this tells.
-        self.health.open += 1
+        exchange = _Exchange(receive)
+        self.health.exchanges.add(exchange)
+
+        async def noted(message: Any) -> None:
+            await send(message)
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                self.health.exchanges.discard(exchange)
+
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, noted)
         finally:
-            self.health.open -= 1
+            self.health.exchanges.discard(exchange)
 
     async def _lifespan(self, scope: Any, receive: Any, send: Any) -> None:
         failed = False
@@ -121,6 +128,18 @@ class Front(ProxyHeadersMiddleware):
     def _path(self, path: bytes) -> bytes:
         inside = path == self.root or path.startswith((self.root + b"/", self.root + b"?"))
         return self.root + path if path.startswith(b"/") and not inside else path
+
+
+class _Exchange:
+    """A request, stream or WebSocket from its beginning until its answer is complete."""
+
+    def __init__(self, receive: Any) -> None:
+        # uvicorn's own, for ASGI tells of a client that left only to a handler that asks.
+        self.transport = getattr(getattr(receive, "__self__", None), "transport", None)
+
+    def goes_on(self) -> bool:
+        """Whether its client is still there, as far as that is known."""
+        return self.transport is None or not self.transport.is_closing()
 
 
 class _LogLine:

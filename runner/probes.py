@@ -13,7 +13,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 #: A loop silent for this long does not serve: /ready says so. A handler that calls `time.sleep(5)`
 #: is a beginner's mistake, and waiting for it is better than being told "no server available".
@@ -28,6 +29,13 @@ LOOK_MILLISECONDS = 20
 MOST_HELD = 16
 
 
+class Exchange(Protocol):
+    """A request with its answer; hashed by identity."""
+
+    def goes_on(self) -> bool:
+        """Whether somebody still waits for it, sends or listens."""
+
+
 @dataclass
 class Health:
     """What the probes answer from; written by the main thread, read by the probes' thread."""
@@ -35,8 +43,15 @@ class Health:
     intent: str
     serving: bool = False  # startup is done and the process was not asked to stop
     served: bool = False  # it was serving once
-    open: int = 0  # requests, streams and WebSockets under way, without the platform's probes
     answered: float | None = None  # time.monotonic() when the event loop last ran; None before
+    #: Requests, streams and WebSockets under way, without the platform's probes.
+    exchanges: set[Exchange] = field(default_factory=set)
+
+    @property
+    def open(self) -> int:
+        """How many of them go on: a handler may run for ever after its client has left."""
+        # A copy, in one step: the main thread changes the set meanwhile.
+        return sum(each.goes_on() for each in tuple(self.exchanges))
 
     def silent(self) -> float:
         """Seconds since the event loop last ran; 0 before it started."""

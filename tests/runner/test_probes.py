@@ -55,7 +55,7 @@ def broken():
 
 TALKING = """
 import asyncio
-from fastapi import FastAPI, WebSocket
+from fastapi import BackgroundTasks, FastAPI, WebSocket
 from fastapi.responses import StreamingResponse
 
 app = FastAPI()
@@ -74,6 +74,20 @@ async def forever():
 @app.get("/stream")
 def stream():
     return StreamingResponse(forever())
+
+@app.get("/never")
+async def never():
+    await asyncio.sleep(3600)
+
+@app.websocket("/never")
+async def never_ending(websocket: WebSocket):
+    await websocket.accept()
+    await asyncio.sleep(3600)
+
+@app.get("/afterwards")
+async def afterwards(tasks: BackgroundTasks):
+    tasks.add_task(asyncio.sleep, 3600)
+    return "done"
 
 @app.get("/broken")
 def broken():
@@ -204,3 +218,19 @@ def test_own_port_survives_strange_visitors(start: Start) -> None:
     assert json.loads(running.probe("/live").text)["intent"] == "0123abcd"
     for connection in silent:
         connection.close()
+
+
+async def test_a_handler_that_never_ends_is_open_while_its_client_is_there(start: Start) -> None:
+    running = start(TALKING).wait_until_ready()
+
+    def open_now() -> int:
+        return int(running.probe("/usage").json()["open"])
+
+    request = socket_of(running, "GET /never HTTP/1.1\r\nhost: a\r\n\r\n")
+    async with connect(f"ws://127.0.0.1:{running.port}/never"):
+        await asyncio.to_thread(eventually, lambda: open_now() == 2)
+        request.close()
+        await asyncio.to_thread(eventually, lambda: open_now() == 1)
+    await asyncio.to_thread(eventually, lambda: open_now() == 0)
+    assert running.get("/afterwards").json() == "done"  # its connection stays open
+    await asyncio.to_thread(eventually, lambda: open_now() == 0)
