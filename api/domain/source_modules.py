@@ -22,6 +22,13 @@ asyncio.sslproto: ssl
 asyncio.streams: socket sys
 asyncio.tasks: _asyncio concurrent inspect
 asyncio.trsock: socket
+beanie: migrations
+beanie.odm.actions: inspect
+beanie.odm.fields: core_schema=pydantic_core.core_schema
+beanie.odm.utils.encoder: pathlib
+beanie.odm.utils.init: importlib inspect version=importlib.metadata.version
+beanie.odm.utils.state: inspect
+beanie.odm.utils.typing: inspect
 bson: _cbson _helpers os sys
 bson.objectid: os
 bson.raw_bson: copyreg
