@@ -22,6 +22,7 @@ from api import (
     tenants,
     turns,
     waker,
+    webhooks,
     writer,
 )
 from api.clients.cluster import Cluster
@@ -66,6 +67,7 @@ class Platform:
     waker: waker.Waker
     publisher: publishing.Publisher
     rollouts: rollouts.Rollouts
+    webhooks: webhooks.Webhooks | None  # None: no forge tells anything
     catching_up: catching_up.CatchingUp | None  # None: nobody else has a clone of their own
     cluster: Cluster
     metrics: Metrics

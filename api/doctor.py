@@ -60,6 +60,7 @@ _CLUSTERS: Final = "clusters"
 _FILES: Final = (
     *("git_token_file", "github_app_key_file", "git_ssh_key_file", "git_known_hosts_file"),
     *("flux_receiver_token_file", "doctor_person_token_file", "doctor_forge_token_file"),
+    *("forge_webhook_secret_file", "forge_token_file"),
 )
 _Loader: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -27,12 +27,13 @@ from api.lifecycle import Lifecycle
 from api.local.cluster import LocalCluster
 from api.opening import connect, join_publishing, make_repository, open_judging, open_records
 from api.opening_cleanup import make_cleaner, open_activity, told_limits
+from api.opening_webhooks import open_webhooks
 from api.publishing import Publisher
 from api.refusals import Refusals
 from api.resting import Resting
 from api.rollback import Rollbacks
 from api.rollouts import Rollouts
-from api.routes import activity, apps, auth, lifecycle, packages, pages, platform
+from api.routes import activity, apps, auth, hooks, lifecycle, packages, pages, platform
 from api.routes import history as past
 from api.routes.errors import ANY_ROUTE, add_error_handlers
 from api.routes.middleware import BodyLimit, RequestLog, SecurityHeaders
@@ -78,7 +79,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
         responses=ANY_ROUTE,
     )
-    for module in (auth, apps, activity, lifecycle, past, packages, platform, pages):
+    for module in (auth, apps, activity, lifecycle, past, hooks, packages, platform, pages):
         app.include_router(module.router)
     # Only files that are the same for everybody are compressed: nothing can be guessed from it.
     app.router.default = GZipMiddleware(pages.Editor(settings.frontend_dist), compresslevel=6)
@@ -131,6 +132,11 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     await stack.enter_async_context(_running(counted.run(rollouts.progress)))
     poll = POLL_SECONDS if settings.git_remote is None else settings.git_poll_seconds
     watching = await stack.enter_async_context(_running(watcher.run(poll)))
+    webhooks, heads = await open_webhooks(settings, judging.check, watcher) or (None, None)
+    if heads:
+        await stack.enter_async_context(_running(heads.run()))
+        waiting = "Pull requests that wait to be checked."
+        metrics.watch("pull_requests_waiting", waiting, lambda: heads.waiting)
     urls = cluster.metrics_urls if isinstance(cluster, LocalCluster) else None
     use = await stack.enter_async_context(open_activity(settings, records, urls))
     if urls:
@@ -161,6 +167,7 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
         waker=waker,
         publisher=publisher,
         rollouts=rollouts,
+        webhooks=webhooks,
         catching_up=CatchingUp(records.upstream) if settings.git_remote else None,
         cluster=cluster,
         metrics=metrics,

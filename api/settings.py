@@ -152,6 +152,17 @@ class Settings(BaseSettings):
         description="Address of the forge's pages (Gitea, Forgejo), where `GIT_REMOTE` does not "
         "tell it: `https://<host>`.",
     )
+    forge_webhook_secret_file: Path | None = Field(
+        None,
+        description="File with the secret of the forge's webhook (`/api/hooks/<forge>`), 16 bytes "
+        "at least; two, one a line, while one is replaced. With it pull requests are checked when "
+        "they are opened, and `main` is looked at as soon as it moves.",
+    )
+    forge_token_file: Path | None = Field(
+        None,
+        description="File with the token that writes statuses and comments of these checks; "
+        "without it, the token of `GIT_REMOTE` does.",
+    )
     log_format: Literal["text", "json"] | None = Field(
         None,
         description="Lines of the log: `text` for people, `json` for programs; without it, `json` "
@@ -283,6 +294,10 @@ class Settings(BaseSettings):
             )
         if all(parts) and self.git_token_file:
             raise ValueError("set either GIT_TOKEN_FILE or the GITHUB_APP_… settings, not both")
+        if self.forge_token_file and not self.forge_webhook_secret_file:
+            raise ValueError("FORGE_TOKEN_FILE goes together with FORGE_WEBHOOK_SECRET_FILE")
+        if self.forge_webhook_secret_file and not self.git_remote:
+            raise ValueError("FORGE_WEBHOOK_SECRET_FILE needs GIT_REMOTE")
         if not travels_safely(self.github_api_url):
             raise ValueError("GITHUB_API_URL must be an https address")
         return self

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from api.clients.git_upstream import Upstream
@@ -38,11 +39,17 @@ class Watcher:
         self._writer = writer
         self._heads: Mapping[str, str] = {}  # by shard, as of the last listing
         self._compared: PlatformFile | None = None  # under which every app was compared
+        self._seen: str | None = None  # the tip of `main` at the last look
+        self._told = asyncio.Event()
         self.problem: str | None = None
+
+    def look_soon(self, tip: str) -> None:
+        """Somebody says that `main` moved to this commit: look now, and not at the next turn."""
+        if tip != self._seen:
+            self._told.set()
 
     async def run(self, seconds: float) -> None:
         """Look every so many seconds whether `main` moved; runs until it is cancelled."""
-        seen: str | None = None
         looked_at = told_at = 0.0
         clock = asyncio.get_running_loop().time
         while True:
@@ -53,16 +60,19 @@ class Watcher:
                     told_at = clock()
                 main = await self._intents.tip()
                 stale = bool(self._publisher.unsettled) and clock() - looked_at > _LOOK_AGAIN
-                if main != seen or stale:
+                if main != self._seen or stale:
                     await self.look()
-                    seen, looked_at = main, clock()
+                    self._seen, looked_at = main, clock()
                 self.problem = self._intents.problem
             except PlatformError as error:
                 self._report(error.message)
             except Exception:  # noqa: BLE001  (reported, and shown in /readyz; one look is lost)
                 _log.exception("a look failed")
                 self.problem = "publishing failed; the log says why"
-            await asyncio.sleep(seconds)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._told.wait()
+            self._told.clear()
 
     async def look(self) -> None:
         """Publish every shard in which something differs; the first look opens all of them."""

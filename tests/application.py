@@ -65,6 +65,11 @@ async def application(settings: Settings) -> AsyncIterator[Application]:
     app = create_app(settings)
     async with open_records(settings) as records:
         app.state.platform = SimpleNamespace(
-            settings=settings, records=records, cluster=LocalCluster, catching_up=None, checks={}
+            settings=settings,
+            records=records,
+            cluster=LocalCluster,
+            catching_up=None,
+            webhooks=None,
+            checks={},
         )
         yield Application(app, records)

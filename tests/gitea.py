@@ -48,6 +48,8 @@ DEFAULT_BRANCH = main
 INSTALL_LOCK = true
 SECRET_KEY = {secret}
 PASSWORD_HASH_ALGO = pbkdf2_v1
+[webhook]
+ALLOWED_HOST_LIST = loopback
 [log]
 MODE = console
 LEVEL = warn

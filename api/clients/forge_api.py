@@ -1,8 +1,9 @@
 """How a forge's REST API is asked: bounded in time and size, and silent about credentials."""
 
 import asyncio
+import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Final, TypeVar
@@ -22,6 +23,15 @@ _MAX_WORDS: Final = 200
 #: What Gitea gives at once unless told otherwise; GitHub gives up to 100.
 _PAGE: Final = 50
 _MAX_PAGES: Final = 40
+#: Answers to what was written; and those after which it may be tried again: asked too often (GitHub
+#: says 403 too, then with Retry-After), or away for a moment.
+_WRITTEN: Final = frozenset({200, 201})
+_LATER: Final = frozenset({403, 429, 500, 502, 503, 504})
+_NOT_ALWAYS: Final = frozenset({403})
+#: Seconds before each further attempt where the forge names none, and the most that it may name.
+_PAUSES: Final = (1.0, 5.0)
+_MAX_WAIT: Final = 120.0
+_WHOLE: Final = re.compile(r"[0-9]{1,6}")
 
 
 class ForgeRefused(ForgeUnavailable):
@@ -52,17 +62,35 @@ class ForgeApi:
 
     async def get(self, path: str, shape: TypeAdapter[_Shape], **query: str | int) -> _Shape:
         """What stands at a path (which begins with a slash), read as this shape."""
-        status, content = await self._asked(path, query)
+        status, content, _ = await self._asked(path, query)
         if status != httpx2.codes.OK:
             raise ForgeRefused(
                 f"{self.url}{path} answered {status}: {self._words(content)}", status
             )
+        return self._read(path, content, shape)
+
+    def _read(self, path: str, content: bytes, shape: TypeAdapter[_Shape]) -> _Shape:
         try:
             return shape.validate_json(content)
         except ValidationError as error:
             raise ForgeUnavailable(
                 f"{self.url}{path} answered with something else than a forge does."
             ) from error
+
+    async def send(
+        self, method: str, path: str, values: Mapping[str, str], shape: TypeAdapter[_Shape]
+    ) -> _Shape:
+        """Write something; a forge that wants to be asked later is asked later, within bounds."""
+        for pause in (*_PAUSES, None):
+            status, content, later = await self._asked(path, {}, method, values)
+            if status in _WRITTEN:
+                return self._read(path, content, shape)
+            if pause is None or status not in _LATER or (later is None and status in _NOT_ALWAYS):
+                break
+            if (wait := pause if later is None else later) > _MAX_WAIT:
+                break
+            await asyncio.sleep(wait)
+        raise ForgeRefused(f"{self.url}{path} answered {status}: {self._words(content)}", status)
 
     async def all(self, path: str, one: type[_Shape]) -> tuple[_Shape, ...]:
         """A list, page by page."""
@@ -75,7 +103,14 @@ class ForgeApi:
                 return tuple(found)
         raise ForgeUnavailable(f"{self.url}{path} lists more than {_MAX_PAGES * _PAGE} of them.")
 
-    async def _asked(self, path: str, query: dict[str, str | int]) -> tuple[int, bytes]:
+    async def _asked(
+        self,
+        path: str,
+        query: dict[str, str | int],
+        method: str = "GET",
+        values: Mapping[str, str] | None = None,
+    ) -> tuple[int, bytes, float | None]:
+        """Status, content, and the seconds after which the forge wants to be asked again."""
         headers = {"Accept": "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
@@ -83,7 +118,7 @@ class ForgeApi:
             async with (
                 asyncio.timeout(_SECONDS),
                 self.client.stream(
-                    "GET", f"{self.url}{path}", params=query, headers=headers
+                    method, f"{self.url}{path}", params=query, headers=headers, json=values
                 ) as answer,
             ):
                 content = bytearray()
@@ -91,7 +126,9 @@ class ForgeApi:
                     content += part
                     if len(content) > _MAX_BYTES:
                         raise ForgeUnavailable(f"{self.url}{path} answered with too much.")
-                return answer.status_code, bytes(content)
+                later = answer.headers.get("Retry-After", "")
+                wait = float(later) if _WHOLE.fullmatch(later) else None
+                return answer.status_code, bytes(content), wait
         except TimeoutError as error:
             raise ForgeUnavailable(f"{self.url} gave no answer within {_SECONDS:g} s.") from error
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:

@@ -145,6 +145,7 @@ class GitProgram:
 
     path: Path
     credentials: Credentials = field(default_factory=Credentials)
+    bounds: tuple[str, ...] = ()  # a program, with its arguments, that starts git within limits
 
     async def run(self, url: str, seconds: float, *arguments: str) -> Done:
         """Run git for the remote `url`; raises TimedOut or RepositoryUnavailable.
@@ -165,7 +166,7 @@ class GitProgram:
     ) -> Done:
         base = {name: os.environ[name] for name in _PASSED if name in os.environ}
         process = await asyncio.create_subprocess_exec(
-            "git", "-C", str(self.path), *arguments,
+            *self.bounds, "git", "-C", str(self.path), *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
