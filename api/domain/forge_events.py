@@ -30,11 +30,9 @@ _NEW_HEAD: Final = frozenset(
     ("opened", "reopened", "synchronize", "edited", "synchronized", "open", "reopen", "update")
 )
 
-_ObjectId = Annotated[str, StringConstraints(pattern=r"\A[0-9a-f]{40}\Z")]
+_ObjectId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 #: As the forges allow them; `[bot]` ends the names of GitHub's apps.
-_Login = Annotated[
-    str, StringConstraints(pattern=r"\A[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(\[bot\])?\Z")
-]
+_Login = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,99}(\[bot\])?$")]
 _Number = Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 

@@ -523,6 +523,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/hooks/{forge}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Receive Webhook
+         * @description Hear that `main` or a pull request moved; signed with the webhook's secret.
+         *
+         *     Bodies are JSON of the forge's own shape, 2 MiB at most. Delivering one again does no harm.
+         */
+        post: operations["receive_webhook_api_hooks__forge__post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/packages": {
         parameters: {
             query?: never;
@@ -1196,6 +1218,18 @@ export interface components {
             current_password: string;
             /** New Password */
             new_password: string;
+        };
+        /**
+         * Received
+         * @description The message was understood; what comes of it is on the forge's own pages.
+         */
+        Received: {
+            /**
+             * Outcome
+             * @description `publishing`: a look at `main`; `checking`: a pull request's head is checked, and its status tells; `nothing`: the platform has no use for it.
+             * @enum {string}
+             */
+            outcome: "publishing" | "checking" | "nothing";
         };
         /**
          * RemovedApp
@@ -3945,6 +3979,91 @@ export interface operations {
             };
             /** @description The request breaks a rule; the message says which */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description An error of the platform, logged under the request id */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Cannot be done at this moment; `Retry-After` says when to try again */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+        };
+    };
+    receive_webhook_api_hooks__forge__post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                forge: "github" | "gitea" | "forgejo" | "gitlab";
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Received"];
+                };
+            };
+            /** @description No valid token: log in */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description There is no such thing, or it belongs to somebody else */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The body is too large */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description The request breaks a rule; the message says which */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorAnswer"];
+                };
+            };
+            /** @description Too many requests; `Retry-After` says how many seconds to wait */
+            429: {
                 headers: {
                     [name: string]: unknown;
                 };
