@@ -42,12 +42,19 @@ _KNOWLEDGE: Final = "activity"
 _COUNTERS: Final = "router-counters"
 #: A reading takes some seconds at most; how often it is waited for, and for how many seconds.
 _PATIENCE: Final = 450  # 90 s: longer than a lease, should its holder have died
-_PATIENCE_AT_THE_END: Final = 10
+_SHORT_PATIENCE: Final = 10
+#: Seconds for the routers' counters, while others wait or at leisure.
+_SHORTLY: Final = 2.0
+_AT_LEISURE: Final = 20.0
 _PAUSE: Final = 0.2
 #: Apps that the platform asks for to see their count move, and seconds until it looks.
 _ASKED: Final = 16
 _PAUSES: Final = (0.05, 0.5, 2.0)
 _COUNTERS_EVERY: Final = timedelta(minutes=10)
+_CUT_OFF: Final = (
+    "the platform ended without a last reading, so that the requests of its last minute are not"
+    " known; start it again: it cleans up by itself"
+)
 
 
 def now_utc() -> datetime:
@@ -60,6 +67,7 @@ class Activity:
 
     `refresh` brings what this process knows of `main` up to date; `ask` puts the platform's own
     question, which is no use, to an app's address; routers come and go unseen in a `gap` only.
+    `ended`: nothing runs now that was read before.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  (where use is seen, and where it is kept)
@@ -74,6 +82,7 @@ class Activity:
         refresh: Callable[[], Awaitable[None]] | None = None,
         ask: Callable[[AppRef], Awaitable[object]] | None = None,
         gap: timedelta = GAP,
+        ended: bool = False,
     ) -> None:
         self._store = store
         self._repo = repo
@@ -84,6 +93,7 @@ class Activity:
         self._refresh = refresh
         self._ask = ask
         self._gap = gap
+        self._ended = ended
         self._leases = Leases(store, now=clock)
         self._last_known: Knowledge | None = None
         #: Which routers' counters were kept, and when.
@@ -94,25 +104,28 @@ class Activity:
         """What was known at the last reading, whoever made it; without the counters."""
         return load_knowledge(await self._store.note(_KNOWLEDGE), None)
 
-    async def read(self) -> Knowledge:
+    async def read(self, *, shortly: bool = False) -> Knowledge:
         """Read the routers and what is new on `main`, and keep who was used.
 
-        Waits while another process reads. Raises Unavailable when that takes too long,
-        DatabaseUnavailable, RepositoryUnavailable.
+        Waits while another process reads, and for the routers; `shortly`: for two seconds each.
+        Raises Unavailable when another one takes too long, DatabaseUnavailable,
+        RepositoryUnavailable.
         """
         await self._intents.indexed_tip()  # a new clone's takes minutes, in which others may read
-        async with self._alone():
-            return await self._read()
+        async with self._alone(_SHORT_PATIENCE if shortly else _PATIENCE):
+            return await self._read(_SHORTLY if shortly else _AT_LEISURE)
 
-    async def _read(self) -> Knowledge:
+    async def _read(self, seconds: float = _AT_LEISURE) -> Knowledge:
         now = self._clock()
         known = await self._last()
         main, used = await self._changed(known.main)
         if self._routers is not None:
-            found = await self._routers.read()
+            found = await self._routers.read(seconds)
             self._tell(found.silent)
             known, requested = learn(known, found.told, found.silent, now, self._gap)
             used |= requested
+        elif self._ended and known.routers and not known.at_rest:
+            known = replace(known, missing=_CUT_OFF)
         await self._store.touch_many(sorted(used), now)
         known = replace(known, main=main)
         await self._keep(known)
@@ -147,7 +160,7 @@ class Activity:
     async def stop(self) -> None:
         """Read for the last time, when the routers are about to be stopped."""
         try:
-            async with self._alone(_PATIENCE_AT_THE_END):
+            async with self._alone(_SHORT_PATIENCE):
                 known = await self._read()
                 read = [a for a, each in known.routers.items() if each.read_at == known.complete_at]
                 self._kept_counters = None

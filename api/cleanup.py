@@ -43,6 +43,7 @@ _ACTIONS: Final[Mapping[Fate, str]] = {"hibernate": "hibernate", "remove": "clea
 _AT_ONCE: Final = 32
 #: What people of other hands commit meanwhile makes a change be made again so often.
 _TRIES: Final = 5
+_SILENCE: Final = "too many runners cannot be asked for open connections"
 Ask = Callable[[AppRef], Awaitable[int]]
 
 
@@ -172,16 +173,24 @@ class Cleaner:
         digits = (await self._intents.platform(main)).shard_digits
         return await self._repo.reading(app_folders, main, refs, digits)
 
-    async def _asked(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
-        """The same, with those kept whose runner tells of something open, or tells nothing."""
+    async def _asked(self, verdicts: Sequence[Verdict], *, shortly: bool = False) -> list[Verdict]:
+        """The same, with those kept whose runner tells of something open, or tells nothing.
+
+        `shortly`: once as many as are asked together told nothing, nobody else is asked.
+        """
         turns = asyncio.Semaphore(_AT_ONCE)
         busy: list[AppRef] = []
+        silent = 0
 
         async def asked(each: Verdict) -> Verdict:
+            nonlocal silent
             async with turns:
+                if shortly and silent >= _AT_ONCE:
+                    return replace(each, fate="keep", why=f"{each.why}, but {_SILENCE}")
                 try:
                     count = await self._ask(each.ref) if self._ask else 0
                 except ClusterUnavailable as error:
+                    silent += 1
                     return replace(each, fate="keep", why=f"{each.why}, but {error.message}")
             if count == 0:
                 return each
@@ -203,8 +212,9 @@ class Cleaner:
 
         async def renewed() -> Change:
             # First what is open, then what has ended: what ends in between is counted.
-            asked = {each.ref: each for each in await self._asked(due)}
-            known = await self._activity.read()
+            # Deploys wait for it, so nobody is waited for long.
+            asked = {each.ref: each for each in await self._asked(due, shortly=True)}
+            known = await self._activity.read(shortly=True)
             main = await self._intents.tip()
             folders = await self._folders(list(asked), main)
             last[:] = [

@@ -33,17 +33,22 @@ def told_limits(settings: Settings) -> Limits | None:
 
 
 @asynccontextmanager
-async def open_activity(
+async def open_activity(  # noqa: PLR0913  (where use is seen, and the tests' clock)
     settings: Settings,
     records: Records,
     urls: _Urls | None = None,
     clock: Clock = now_utc,
     gap: timedelta = GAP,
+    *,
+    ended: bool = False,
 ) -> AsyncIterator[Activity]:
-    """What reads the routers' counters: of `urls`, or those of the settings."""
+    """What reads the routers' counters: of `urls`, or those of the settings.
+
+    `ended`: the embedded platform, whose router was read, does not run now.
+    """
     set_urls = split_list(settings.traefik_metrics_url or "")
     if urls is None and not set_urls:
-        yield _activity(records, None, None, clock, gap)
+        yield _activity(records, None, None, clock, gap, ended=ended)
         return
     async with AsyncExitStack() as stack:
         routers = TraefikMetrics(urls or (lambda: set_urls))
@@ -53,12 +58,14 @@ async def open_activity(
         yield _activity(records, routers, apps, clock, gap)
 
 
-def _activity(
+def _activity(  # noqa: PLR0913  (likewise)
     records: Records,
     routers: TraefikMetrics | None,
     apps: AppRequests | None,
     clock: Clock,
     gap: timedelta,
+    *,
+    ended: bool = False,
 ) -> Activity:
     return Activity(
         records.store,
@@ -70,6 +77,7 @@ def _activity(
         refresh=records.upstream.refresh,
         ask=apps.answers if apps else None,
         gap=gap,
+        ended=ended,
     )
 
 
@@ -104,8 +112,14 @@ async def open_cleaner(settings: Settings, *, writes: bool) -> AsyncIterator[Cle
     async with AsyncExitStack() as stack:
         ask: Ask | None = None
         kubernetes = await connect(settings, stack) if settings.mode == "cluster" else None
-        if kubernetes is None and writes:
-            await _require_nothing_runs(settings)
+        ended = kubernetes is None and not await _runs(settings)
+        if kubernetes is None and writes and not ended:
+            raise Conflict(
+                "A platform runs in DATA_DIR, and cleans up by itself every CLEANUP_INTERVAL"
+                " minutes.",
+                code="platform_runs",
+                hint="See what it would do with --dry-run.",
+            )
         records = await stack.enter_async_context(open_records(settings))
         if kubernetes and writes:
             cluster = kubernetes(records.repo)
@@ -113,15 +127,10 @@ async def open_cleaner(settings: Settings, *, writes: bool) -> AsyncIterator[Cle
             await cluster.start()
             ask = cluster.open_requests
         await records.upstream.refresh()
-        activity = await stack.enter_async_context(open_activity(settings, records))
+        activity = await stack.enter_async_context(open_activity(settings, records, ended=ended))
         yield make_cleaner(settings, records, activity, ask)
 
 
-async def _require_nothing_runs(settings: Settings) -> None:
-    observed = ObservedFile(RunFolder(settings.data_dir.absolute() / "run").observed)
-    if await observed.runs():
-        raise Conflict(
-            "A platform runs in DATA_DIR, and cleans up by itself every CLEANUP_INTERVAL minutes.",
-            code="platform_runs",
-            hint="See what it would do with --dry-run.",
-        )
+async def _runs(settings: Settings) -> bool:
+    """Whether an embedded platform runs in DATA_DIR."""
+    return await ObservedFile(RunFolder(settings.data_dir.absolute() / "run").observed).runs()

@@ -53,34 +53,36 @@ class TraefikMetrics:
         """Close the connections."""
         await self._client.aclose()
 
-    async def read(self) -> Readings:
-        """The counters of every router now."""
+    async def read(self, seconds: float = _SECONDS) -> Readings:
+        """The counters of every router now; one that needs longer is silent."""
         told: list[Reading] = []
         silent: dict[str, str] = {}
         places: dict[str, tuple[str, str]] = {}
         for url in self._urls():
             try:
-                places |= {place: (each, host) for place, each, host in await _places(url)}
-            except OSError as error:
-                silent[url] = f"its address cannot be looked up: {error}"
+                async with asyncio.timeout(seconds):
+                    found = await _places(url)
+                places |= {place: (each, host) for place, each, host in found}
+            except OSError as error:  # TimeoutError is one
+                silent[url] = f"its address cannot be looked up: {error or 'no answer in time'}"
             except NoReading as reason:
                 silent[url] = str(reason)
-        asked = [self._read(place, *where) for place, where in places.items()]
-        for place, found in zip(
+        asked = [self._read(place, *where, seconds) for place, where in places.items()]
+        for place, answer in zip(
             places, await asyncio.gather(*asked, return_exceptions=True), strict=True
         ):
-            if isinstance(found, Reading):
-                told.append(found)
-            elif isinstance(found, NoReading):
-                silent[place] = str(found)
+            if isinstance(answer, Reading):
+                told.append(answer)
+            elif isinstance(answer, NoReading):
+                silent[place] = str(answer)
             else:
-                raise found
+                raise answer
         return Readings(told, silent)
 
-    async def _read(self, place: str, url: str, host: str) -> Reading:
+    async def _read(self, place: str, url: str, host: str, seconds: float) -> Reading:
         try:
             async with (
-                asyncio.timeout(_SECONDS),
+                asyncio.timeout(seconds),
                 self._client.stream("GET", url, headers={"host": host}) as answer,
             ):
                 if answer.status_code != _OK:

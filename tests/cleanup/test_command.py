@@ -16,7 +16,7 @@ import pytest
 
 from api.clients.gitops_repo import Change
 from api.dependencies import Records
-from api.domain.activity import Hole, Knowledge, dump_knowledge
+from api.domain.activity import Counters, Hole, Knowledge, dump_knowledge, stopped
 from api.domain.commit_message import person
 from api.domain.names import AppRef
 from api.domain.repo_layout import AppFile, TenantFile, app_folder, dump, tenant_folder
@@ -112,6 +112,28 @@ async def test_without_fresh_knowledge_it_does_nothing_and_says_why(data_dir: Pa
     assert status == 1
     assert "No app is judged idle: requests to apps were last counted at" in out
     assert await apps(data_dir) == ["blog", "shop", "tenant.yaml"]
+
+
+async def test_after_a_platform_that_was_killed_it_does_nothing_until_one_was_stopped(
+    data_dir: Path,
+):
+    now, router = datetime.now(UTC), "127.0.0.1:9100"
+    known = Knowledge(
+        now,
+        (Hole(now - 9 * DAY, now - 9 * DAY, "new"),),
+        routers={router: Counters("100", now, {})},
+    )
+    async with records(data_dir) as opened:
+        await opened.store.keep_note("activity", dump_knowledge(known))
+    for options in ((), ("--dry-run",)):
+        status, out, _ = await cleanup(data_dir, *options)
+        assert status == 1
+        assert "the platform ended without a last reading" in out
+    assert await apps(data_dir) == ["blog", "shop", "tenant.yaml"]
+    async with records(data_dir) as opened:
+        await opened.store.keep_note("activity", dump_knowledge(stopped(known, [router])))
+    assert (await cleanup(data_dir))[0] == 0
+    assert await apps(data_dir) == ["blog", "tenant.yaml"]
 
 
 async def test_killed_at_any_moment_it_leaves_a_whole_repository_and_the_next_one_ends_the_work(

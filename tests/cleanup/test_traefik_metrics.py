@@ -106,3 +106,20 @@ async def test_a_router_that_does_not_tell_is_silent_and_says_why():
     assert [each.address for each in found.told] == [well.split("/")[2]]
     assert found.silent.keys() == {broken.split("/")[2], "127.0.0.1:1", unknown}
     assert found.silent[broken.split("/")[2]] == "it answers 503"
+
+
+async def test_a_router_that_hangs_is_silent_after_the_time_that_it_is_given():
+    async def hang(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asked.wait()
+        writer.close()
+
+    asked = asyncio.Event()
+    server = await asyncio.start_server(hang, "127.0.0.1", 0)
+    async with asyncio.timeout(15), server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/metrics"
+        metrics = TraefikMetrics(lambda: [url])
+        found = await metrics.read(0.05)
+        await metrics.close()
+        asked.set()
+    assert not found.told
+    assert list(found.silent.values()) == ["TimeoutError"]
