@@ -108,10 +108,11 @@ def _embedded() -> Iterator[tuple[Product, Ask]]:
 @contextmanager
 def _on_a_cluster() -> Iterator[tuple[Product, Ask]]:
     with (
+        tempfile.TemporaryDirectory(prefix="bench-waking-") as served,
         tempfile.TemporaryDirectory(prefix="bench-waking-") as folder,
         starting.running() as cluster,
-        GitServer(Path(folder) / "git", host="127.0.0.1").running() as git,
-        installed(cluster, git, Path(folder) / "platform") as platform,
+        GitServer(Path(served), host="127.0.0.1").running() as git,
+        installed(cluster, git, Path(folder)) as platform,
         httpx2.Client(timeout=60, trust_env=False, headers={"Host": APPS_HOST}) as http,
     ):
 
