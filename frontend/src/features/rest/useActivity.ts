@@ -1,5 +1,5 @@
 import { useEffect, useRef } from "react";
-import { authorization } from "../../api/client";
+import { answer, http } from "../../api/client";
 
 /** Minutes are what the platform counts in; an editor that is only open is no use of an app. */
 const PAUSE = 60_000;
@@ -18,8 +18,8 @@ export function useActivity(appId: string | undefined, content: unknown): void {
       waiting.current = undefined;
       told.current = Date.now();
       // Nobody waits for the answer, and a lost one is made up for by the next.
-      const headers = authorization();
-      fetch(`/api/apps/${appId}/activity`, { method: "POST", headers }).catch(() => undefined);
+      const path = { app_id: appId };
+      answer(http.POST("/api/apps/{app_id}/activity", { params: { path } })).catch(() => undefined);
     }, left);
   }, [appId, content]);
 
