@@ -109,6 +109,11 @@ async def _platform_error(_: Request, error: Exception) -> Response:
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  (registered for this class)
+    return http_error(error)
+
+
+def http_error(error: HTTPException) -> Response:
+    """The answer for an error that the framework, or a limit on the body, raised."""
     if error.status_code == HTTPStatus.BAD_REQUEST:
         # The framework's word for a body that is no JSON text at all (encoding, nesting).
         return error_response(

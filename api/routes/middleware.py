@@ -3,10 +3,12 @@
 Plain ASGI, so that event streams pass through as they are.
 """
 
+import asyncio
 import logging
 import re
 import secrets
 import time
+from contextlib import suppress
 from typing import Final
 from urllib.parse import quote
 
@@ -19,6 +21,11 @@ from api.log import request_id
 from api.routes.errors import error_response, internal_error
 
 MAX_BODY: Final = 8 * 1024 * 1024  # bytes; an app has at most 900 KiB, JSON may escape each byte
+
+#: What more comes is taken and thrown away, up to so much and so long, before it is refused: a
+#: router that is cut off while it still sends answers 502 in the platform's place.
+_REST: Final = 8 * 1024 * 1024
+_REST_SECONDS: Final = 2.0
 
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _METHODS: Final = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
@@ -139,6 +146,18 @@ def _too_large() -> HTTPException:
     return HTTPException(413, headers={"Connection": "close"})
 
 
+async def _throw_away(receive: Receive) -> None:
+    """Take the rest of a body, within bounds."""
+    left = _REST
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_REST_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body"):  # also when the client has left
+                    return
+
+
 class BodyLimit:
     """Refuses bodies over MAX_BODY bytes, announced or not, before they fill the memory."""
 
@@ -151,16 +170,18 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "")
-        too_much = announced.isdecimal() and int(announced[:20]) > MAX_BODY
+        length = int(announced[:20]) if announced.isdecimal() else 0
         received = 0
 
         async def receive_within_limit() -> Message:
             nonlocal received
-            if too_much:
+            if length > MAX_BODY + _REST:
                 raise _too_large()
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY:
+            if max(length, received) > MAX_BODY:
+                if message.get("more_body"):
+                    await _throw_away(receive)
                 raise _too_large()
             return message
 

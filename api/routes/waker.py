@@ -20,6 +20,7 @@ from api.domain.names import AppRef
 from api.domain.visits import Visit, app_at
 from api.errors import PlatformError
 from api.log import request_id
+from api.routes.errors import http_error
 from api.routes.middleware import BodyLimit, RequestLog
 from api.routes.waiting_page import AWAY, HEADERS, page, words_for
 from api.settings import Settings
@@ -111,7 +112,7 @@ async def _handed_on(request: Request, waker: Waker, visit: Visit, ref: AppRef) 
             request.stream() if has_body else None,
         )
     except HTTPException as error:  # the body is too large
-        return Response(status_code=error.status_code, headers=error.headers)
+        return http_error(error)
     except PlatformError as error:
         _LOG.warning("%s was woken and gave no answer: %s", ref, error.message)
         return _response(visit, ref.app_id, None)
