@@ -43,7 +43,11 @@ SCHEMA: Final = (
         seen_at TEXT NOT NULL, old TEXT NOT NULL, new TEXT NOT NULL
     ) STRICT""",
 )
-_COLUMNS: Final = "c.ordinal, c.commit_id, c.base, c.at, c.author, c.kind, c.action, c.subject"
+_COLUMNS: Final = (
+    "c.ordinal, c.commit_id, c.base, c.at, c.author, c.kind, c.action, c.subject,"
+    " (SELECT m.subject FROM commits m WHERE m.ordinal >= c.ordinal AND m.on_line"
+    " ORDER BY m.ordinal LIMIT 1)"  # what a merge brought stands right before it
+)
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class IndexedCommit:
     base: str | None  # the commit that its changes are told against
     at: datetime
     by: Authorship
+    landed: str  # the subject of the tip with which it came: its own, or the merge's
 
 
 @dataclass(frozen=True)
@@ -335,6 +340,6 @@ def _said(by: Authorship) -> tuple[str, str, str, str]:
 
 
 def _fields(row: Sequence[Any]) -> dict[str, Any]:
-    _, commit, base, at, name, kind, action, subject = row
+    _, commit, base, at, name, kind, action, subject, landed = row
     by = Authorship(name, cast("Kind", kind), action, subject)
-    return {"commit": commit, "base": base, "at": from_text(at), "by": by}
+    return {"commit": commit, "base": base, "at": from_text(at), "by": by, "landed": landed}

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from pydantic import TypeAdapter
 
-from api.clients.forge_api import Answer, ForgeApi, ForgeRefused, asking, carried
+from api.clients.forge_api import Answer, ForgeApi, ForgeRefused, asking, carried, segment
 from api.clients.gitea import Gitea
 from api.clients.github import Github
 from api.domain.installation import BranchRules, DeployKey
@@ -76,6 +76,16 @@ class Place:
         under = "".join(f"/{part}" for part in folder if part)
         web = "http" if scheme == "http" else "https"
         return cls(f"{web}://{host}{at}{under}", host, owner, name)
+
+
+def pull_request_page(place: Place, named: str, github_api: str = _GITHUB_API) -> str:
+    """The page of a pull request as commits name it: `#12`, or `!12` at GitLab."""
+    mark, number = named[0], named[1:]
+    if mark == "!":
+        folder = "-/merge_requests"
+    else:
+        folder = "pull" if _is_github(place, github_api) else "pulls"
+    return f"{place.web}/{segment(place.owner)}/{segment(place.name)}/{folder}/{number}"
 
 
 class _Version(Answer):

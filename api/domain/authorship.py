@@ -11,8 +11,12 @@ Kind = Literal["editor", "pull_request", "by_hand", "cleanup", "visitor", "admin
 
 _MAX_SUBJECT: Final = 200
 _MAX_NAME: Final = 100
-#: How forges name a squashed or rebased pull request, and its merge: `… (#12)`, `… (!12)`.
-_PULL_REQUEST: Final = re.compile(r".* \([#!][0-9]+\)|Merge pull request [#!][0-9]+ .*")
+#: How forges name a squashed or rebased pull request (`… (#12)`, GitLab: `… (!12)`), and its merge:
+#: GitHub first, then Gitea.
+_PULL_REQUEST: Final = re.compile(
+    r".* \(([#!][0-9]{1,9})\)|Merge pull request ([#!][0-9]{1,9}) .*"
+    r"|Merge pull request '.*' \(([#!][0-9]{1,9})\) from .*"
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,15 @@ class Authorship:
     kind: Kind
     action: str  # the platform's trailer; `edit` or `merge` for commits by other hands
     subject: str
+
+
+def pull_request(subject: str) -> str | None:
+    """What a subject says of the pull request that it comes from: `#12`, or GitLab's `!12`.
+
+    Anybody may write it: it leads to a page of the forge, and proves nothing.
+    """
+    found = _PULL_REQUEST.fullmatch(subject)
+    return next(filter(None, found.groups()), None) if found else None
 
 
 def by_platform(committer: Person) -> bool:
@@ -37,7 +50,7 @@ def authorship(
     subject = plain_line(message.partition("\n")[0].strip()[:_MAX_SUBJECT])
     name = plain_line(author.name[:_MAX_NAME]) or "unknown"
     if not by_platform(committer):
-        asked = merged or _PULL_REQUEST.fullmatch(subject) is not None
+        asked = merged or pull_request(subject) is not None
         kind: Kind = "pull_request" if asked else "by_hand"
         return Authorship(name, kind, "merge" if merge else "edit", subject)
     action = next(iter(trailers(message).get("Action", ())), None)

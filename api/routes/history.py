@@ -1,14 +1,17 @@
 """The past over HTTP: of one's own apps, and for administrators of everybody's."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 
 from api.clients.commit_index import AuditedCommit, AuditFilter, IndexedCommit
+from api.clients.forge import Place, pull_request_page
 from api.clients.git_changes import FileChange, FileTexts, Snapshot
 from api.dependencies import (
     Administrator,
+    CurrentPlatform,
     CurrentUser,
     History,
     RequestId,
@@ -16,6 +19,7 @@ from api.dependencies import (
     Rollouts,
     Store,
 )
+from api.domain.authorship import pull_request
 from api.domain.repo_layout import DEFAULT_ENTRYPOINT
 from api.errors import ClusterUnavailable
 from api.history import Entry, PastVersion
@@ -41,6 +45,22 @@ async def _live(ref: Ref, rollouts: Rollouts) -> tuple[bool, str | None]:
 
 
 Live = Annotated[tuple[bool, str | None], Depends(_live)]
+#: The page of the pull request that a commit came by, where there is a forge and it says which.
+PageOf = Callable[[IndexedCommit], str | None]
+
+
+def _pages(platform: CurrentPlatform) -> PageOf:
+    settings = platform.settings
+    place = Place.of(settings.git_remote, settings.forge_url) if settings.git_remote else None
+
+    def page(commit: IndexedCommit) -> str | None:
+        named = pull_request(commit.landed) if commit.by.kind == "pull_request" else None
+        return pull_request_page(place, named, settings.github_api_url) if place and named else None
+
+    return page
+
+
+Pages = Annotated[PageOf, Depends(_pages)]
 
 
 @router.get("/api/apps/{app_id}/history", responses=_OWN, tags=["history"])
@@ -48,22 +68,25 @@ async def read_history(
     ref: Ref,
     history: History,
     live: Live,
+    pages: Pages,
     before: Before = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> HistoryPage:
     """Every commit that touches the app, newest first; a deleted app keeps its history."""
     page = await history.page(ref, before, limit)
     return HistoryPage(
-        entries=[_entry(entry, live) for entry in page.entries],
+        entries=[_entry(entry, live, pages) for entry in page.entries],
         deleted=page.deleted,
         next=page.next,
     )
 
 
 @router.get("/api/apps/{app_id}/history/{commit}", responses=_OWN, tags=["history"])
-async def read_version(ref: Ref, commit: str, history: History, live: Live) -> Version:
+async def read_version(
+    ref: Ref, commit: str, history: History, live: Live, pages: Pages
+) -> Version:
     """The app as it was at a commit, and what that commit changed."""
-    return _version(await history.version(ref, commit), live)
+    return _version(await history.version(ref, commit), live, pages)
 
 
 @router.post(
@@ -108,6 +131,7 @@ async def read_audit(
     _: Administrator,
     history: History,
     store: Store,
+    pages: Pages,
     *,
     user: Annotated[
         str | None, Query(description="A username or user id: of the tenant, or of the author.")
@@ -127,7 +151,7 @@ async def read_audit(
     wanted = AuditFilter(parties, app, action, _in_utc(since), _in_utc(until))
     page = await history.audit(wanted, before, limit)
     return AuditPage(
-        entries=[_audited(commit) for commit in page.commits],
+        entries=[_audited(commit, pages) for commit in page.commits],
         next=page.next,
         rewinds=[schemas.Rewind(**vars(rewind)) for rewind in page.rewinds],
     )
@@ -138,13 +162,14 @@ def _in_utc(at: datetime | None) -> datetime | None:
     return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
 
 
-def _told(commit: IndexedCommit) -> dict[str, object]:
+def _told(commit: IndexedCommit, pages: PageOf) -> dict[str, object]:
+    by = commit.by
     return {
         "commit": commit.commit,
         "at": commit.at,
-        "who": schemas.Who(name=commit.by.name, kind=commit.by.kind),
-        "action": commit.by.action,
-        "subject": commit.by.subject,
+        "who": schemas.Who(name=by.name, kind=by.kind, pull_request=pages(commit)),
+        "action": by.action,
+        "subject": by.subject,
     }
 
 
@@ -153,9 +178,9 @@ def _is_live(commit: str, live: tuple[bool, str | None]) -> bool | None:
     return commit == running if known else None
 
 
-def _entry(entry: Entry, live: tuple[bool, str | None]) -> schemas.HistoryEntry:
+def _entry(entry: Entry, live: tuple[bool, str | None], pages: PageOf) -> schemas.HistoryEntry:
     return schemas.HistoryEntry(
-        **_told(entry.commit),
+        **_told(entry.commit, pages),
         changes=[_changed(file) for file in entry.changes.files],
         more_changes=entry.changes.more,
         live=_is_live(entry.commit.commit, live),
@@ -170,10 +195,10 @@ def _diff(file: FileTexts) -> FileDiff:
     return FileDiff(**vars(file.change), diff=file.diff, old=file.old, new=file.new)
 
 
-def _version(past: PastVersion, live: tuple[bool, str | None]) -> Version:
+def _version(past: PastVersion, live: tuple[bool, str | None], pages: PageOf) -> Version:
     then = past.snapshot
     return Version(
-        **_told(past.commit),
+        **_told(past.commit, pages),
         parent=past.commit.base,
         live=_is_live(past.commit.commit, live),
         exists=then.exists,
@@ -196,6 +221,6 @@ def _texts(then: Snapshot, prefix: str) -> dict[str, str]:
     }
 
 
-def _audited(commit: AuditedCommit) -> AuditEntry:
+def _audited(commit: AuditedCommit, pages: PageOf) -> AuditEntry:
     apps = [schemas.TouchedApp(user_id=ref.user_id, app_id=ref.app_id) for ref in commit.apps]
-    return AuditEntry(**_told(commit), apps=apps, more_apps=commit.app_count - len(apps))
+    return AuditEntry(**_told(commit, pages), apps=apps, more_apps=commit.app_count - len(apps))

@@ -222,6 +222,7 @@ class Who(BaseModel):
 
     name: str
     kind: Literal["editor", "pull_request", "by_hand", "cleanup", "visitor", "administrator"]
+    pull_request: str | None = Field(None, description="Its page, if commits say its number.")
 
 
 class ChangedFile(BaseModel):

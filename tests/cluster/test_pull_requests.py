@@ -186,6 +186,8 @@ def test_a_change_of_code_is_refused_mended_merged_and_goes_live(forged: Forged,
     assert {(e["who"]["name"], e["who"]["kind"]) for e in entries[:2]} == {
         ("Grace", "pull_request")
     }
+    page = f"{forged.gitea.url}/{forged.repository}/pulls/{change.number}"
+    assert [e["who"]["pull_request"] for e in entries[:3]] == [page, page, None]
 
 
 def test_a_limit_in_the_overlay_is_refused_mended_merged_and_published(

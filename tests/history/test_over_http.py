@@ -24,7 +24,11 @@ def test_an_app_goes_back_is_deleted_and_comes_back(product: Product):
         (second, "deploy", True),
         (app["commit"], "deploy", False),
     ]
-    assert page["entries"][0]["who"] == {"name": owner.username, "kind": "editor"}
+    assert page["entries"][0]["who"] == {
+        "name": owner.username,
+        "kind": "editor",
+        "pull_request": None,
+    }
     version = owner.ok("GET", f"{path}/history/{second}")
     assert version["files"] == {"user_code.py": SECOND}
     assert version["parent"] == app["commit"]

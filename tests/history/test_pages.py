@@ -134,11 +134,13 @@ async def test_a_merged_pull_request_shows_its_commits_and_its_author(stack, peo
         "Add b",
     )
     assert newest.at.timestamp() == 1_800_000_000  # when it came onto main
+    assert newest.landed == "Merge pull request #3 from x/y"
     squash = people.push(
         {f"{folder(app.ref)}/code/b.py": b"x = 2\n"}, "Better b (#4)\n", committer=FORGE
     )
     (entry,) = (await stack.history.page(app.ref, None, 1)).entries
     assert (entry.commit.commit, entry.commit.by.kind) == (squash, "pull_request")
+    assert entry.commit.landed == "Better b (#4)"
 
 
 async def test_administrators_and_cleanup_are_told_apart(stack, people):

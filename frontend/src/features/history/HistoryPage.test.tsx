@@ -121,6 +121,16 @@ it("lists who did what, and marks in words what is live", async () => {
   expect(row?.querySelector("time")?.title).toBe(new Date("2026-01-01T12:00:00Z").toLocaleString());
 });
 
+it("leads to the pull request that a commit came by", async () => {
+  const there = "https://git.example.org/me/apps/pulls/3";
+  const who = { name: "grace", kind: "pull_request", pull_request: there } as const;
+  const entries = [entry(NEW, { who })];
+  platform({ ...base, "GET /api/apps/shop-1/history": { body: { ...page, entries } } });
+  visit("/apps/shop-1/history");
+  const link = await screen.findByRole("link", { name: "by pull request" });
+  expect(link.getAttribute("href")).toBe(there);
+});
+
 it("says that it does not know what is live when the cluster cannot be asked", async () => {
   const entries = [entry(NEW, { live: null })];
   platform({ ...base, "GET /api/apps/shop-1/history": { body: { ...page, entries } } });

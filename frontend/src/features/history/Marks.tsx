@@ -16,7 +16,14 @@ export function LiveNow() {
 export function By({ who }: { who: Who }) {
   return (
     <span>
-      <bdi className={styles.who}>{who.name}</bdi> {way(who)}
+      <bdi className={styles.who}>{who.name}</bdi>{" "}
+      {who.pull_request ? (
+        <a className={styles.asked} href={who.pull_request} target="_blank" rel="noopener noreferrer">
+          {way(who)}
+        </a>
+      ) : (
+        way(who)
+      )}
     </span>
   );
 }
