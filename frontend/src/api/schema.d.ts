@@ -1467,6 +1467,11 @@ export interface components {
              * @enum {string}
              */
             kind: "editor" | "pull_request" | "by_hand" | "cleanup" | "visitor" | "administrator";
+            /**
+             * Pull Request
+             * @description Its page, if commits say its number.
+             */
+            pull_request?: string | null;
         };
     };
     responses: never;

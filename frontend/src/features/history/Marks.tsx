@@ -18,7 +18,12 @@ export function By({ who }: { who: Who }) {
     <span>
       <bdi className={styles.who}>{who.name}</bdi>{" "}
       {who.pull_request ? (
-        <a className={styles.asked} href={who.pull_request} target="_blank" rel="noopener noreferrer">
+        <a
+          className={styles.asked}
+          href={who.pull_request}
+          target="_blank"
+          rel="noopener noreferrer"
+        >
           {way(who)}
         </a>
       ) : (
