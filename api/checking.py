@@ -116,7 +116,8 @@ class IntentCheck:
             _log.warning("check of %s could not be finished: %s", ref.app_id, error.message)
             return Checked(entries, None, (_UNFINISHED,), unknown=True)
         checked = Checked(entries, app, tuple(found))
-        self.remember(ref, checked, platform)
+        if intent_check.OWN_FOLDER not in folder.odd:  # of which the entries' ids tell nothing
+            self.remember(ref, checked, platform)
         return checked
 
     async def _overlay(

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from api.checking import IntentCheck
-from api.clients.git_tenants import Ids, is_app
+from api.clients.git_tenants import Ids, OpenedTenant, is_app
 from api.clients.git_trees import Entry
 from api.clients.gitops_repo import GitopsRepo
-from api.domain.intent_check import check_tenant
+from api.domain.intent_check import check_tenant, malformed
 from api.domain.names import AppRef
 from api.domain.publication import Accepted, Hold
 from api.domain.quarantine import Record
@@ -71,7 +71,7 @@ class Composer:
             if tenant is None:
                 found += [(outcome, None) for outcome in settled[user_id].outcomes]
                 continue
-            outcomes = await self._tenant_outcomes(tips, user_id, tenant.intents, tenant.published)
+            outcomes = await self._tenant_outcomes(tips, user_id, tenant)
             found += outcomes
             if all(_is_settled(outcome, app) for outcome, app in outcomes):
                 looked_at = tuple(outcome for outcome, _ in outcomes)
@@ -107,14 +107,11 @@ class Composer:
         return shard.tenants
 
     async def _tenant_outcomes(
-        self,
-        tips: Tips,
-        user_id: str,
-        intents: Mapping[str, Entry],
-        published: Mapping[str, Entry],
+        self, tips: Tips, user_id: str, opened: OpenedTenant
     ) -> list[tuple[Outcome, Sides | None]]:
+        intents, published = opened.intents, opened.published
         refs = [AppRef(user_id, app_id) for app_id in sorted(_apps(intents) | _apps(published))]
-        tenant = await self._tenant(tips.shard, user_id, intents.get("tenant.yaml"))
+        tenant = await self._tenant(tips.shard, user_id, opened)
         if isinstance(tenant, Hold):
             kept = tips.quarantine.records
             return [
@@ -143,8 +140,10 @@ class Composer:
             found.append((replace(outcome, stands=app.stands is not None, hold=hold), app))
         return found
 
-    async def _tenant(self, shard: str, user_id: str, entry: Entry | None) -> TenantFile | Hold:
-        data = None
+    async def _tenant(self, shard: str, user_id: str, opened: OpenedTenant) -> TenantFile | Hold:
+        if opened.malformed:
+            return Hold((malformed("tenant.yaml"),))
+        data, entry = None, opened.intents.get("tenant.yaml")
         if entry is not None and entry.kind == "file":
             data = await self._repo.blob(entry.id)
         found = check_tenant(shard, user_id, data)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
-from api.clients.git_trees import OpenedFolder
+from api.clients.git_folders import OpenedFolder
 from api.clients.gitops_repo import GitopsRepo
 from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import NOT_APPS, Entries, entries_of

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import pygit2
 
-from api.clients import git_trees
+from api.clients import git_folders, git_trees
 from api.domain.names import AppRef, shard_of
 from api.domain.repo_layout import SHARD_DIGITS
 
@@ -203,6 +203,6 @@ def _size(repository: pygit2.Repository, blob_id: pygit2.Oid) -> int:
 
 
 def _regular(tree: pygit2.Tree) -> Iterator[tuple[str, pygit2.Oid]]:
-    for path, entry in git_trees.walk(tree):
+    for path, entry in git_folders.walk(tree):
         if isinstance(entry, pygit2.Blob) and not path.startswith("secrets/"):
             yield path, entry.id

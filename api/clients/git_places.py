@@ -4,7 +4,7 @@ Without a commit to compare with, everything is a change. Trees are looked at as
 them: names of any bytes, a name twice, trees that name each other a million times, or not at all.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,10 +14,11 @@ from pygit2.enums import FileMode
 from api.clients import git_trees
 from api.clients.git_differences import Difference, differences
 from api.clients.git_tenants import is_app
-from api.domain.intent_check import problem
+from api.domain.intent_check import malformed, problem
 from api.domain.layout_check import Kind, app_at, judge, tenant_at
 from api.domain.names import AppRef
 from api.domain.source_check import Diagnostic
+from api.domain.tree_form import is_well_formed
 
 #: Names that are looked at, of one change or of a whole repository: below `apps/` …
 MAX_PLACES: Final = 1_000_000
@@ -84,7 +85,7 @@ class _Walk:
     def folder(self, prefix: str, old: pygit2.Tree | None, new: pygit2.Tree | None) -> None:
         """Look at the names that two sides of a folder have otherwise."""
         try:
-            entries = dict(self._entries(prefix, new))
+            entries = self._entries(prefix, new)
             differing = list(differences(self._repository, old, new))
         except (pygit2.GitError, KeyError) as error:
             message = f"This folder cannot be read: {error}"
@@ -97,17 +98,19 @@ class _Walk:
         for difference in sorted(differing, key=lambda each: each.name):
             self._name(prefix, difference, entries.get(difference.name))
 
-    def _entries(
-        self, prefix: str, tree: pygit2.Tree | None
-    ) -> Iterator[tuple[bytes, pygit2.Object]]:
-        seen: set[bytes] = set()
+    def _entries(self, prefix: str, tree: pygit2.Tree | None) -> dict[bytes, pygit2.Object]:
+        seen: dict[bytes, pygit2.Object] = {}
+        twice = False
         for entry in tree if tree is not None else ():
             name = entry.raw_name or b""
             if name in seen:
+                twice = True
                 path = prefix + _shown(name)
                 self._refuse(problem(path, "twice", "This name stands twice in a folder.", _GIT))
-            seen.add(name)
-            yield name, entry
+            seen[name] = entry
+        if tree is not None and not twice and not is_well_formed(git_trees.raw_bytes(tree)):
+            self._refuse(malformed(prefix.removesuffix("/") or "."))
+        return seen
 
     def _name(self, prefix: str, difference: Difference, entry: pygit2.Object | None) -> None:
         path = prefix + _shown(difference.name)

@@ -13,6 +13,7 @@ from api.domain.names import AppRef, is_id, shard_of
 from api.domain.publication import NOT_APPS
 from api.domain.quarantine import QUARANTINE_FILE
 from api.domain.repo_layout import is_shard_branch, shard_branch, tenant_folder
+from api.domain.tree_form import holds, is_well_formed, stands_once
 
 _REFS: Final = "refs/heads/"
 _ROOT_FILES: Final = frozenset({"README.md", QUARANTINE_FILE})
@@ -31,6 +32,7 @@ class OpenedTenant:
     ids: Ids
     intents: Mapping[str, Entry]
     published: Mapping[str, Entry]
+    malformed: bool  # its folder on `main`, or a name on the way to it, can be read in two ways
 
 
 @dataclass(frozen=True)
@@ -165,20 +167,28 @@ def open_shard(
     repository: pygit2.Repository, main: str, tip: str, shard: str, known: Mapping[str, Ids]
 ) -> OpenedShard:
     """Both sides of a shard: `main`'s folder of it, and its branch, each at a commit."""
-    wanted = _folder(git_trees.find(git_trees.root(repository, main), f"apps/{shard}"))
+    root = git_trees.root(repository, main)
+    folder = git_trees.find(root, f"apps/{shard}")
+    uncertain = not (
+        _stands_once(root, "apps") and _stands_once(git_trees.find(root, "apps"), shard)
+    )
+    wanted = _folder(folder)
     stands = _folder(git_trees.root(repository, tip))
     tenants: dict[str, OpenedTenant | None] = {}
     settings: dict[str, bytes] = {}
     for user_id in sorted((wanted.keys() | stands.keys()) - _ROOT_FILES):
         ids = _id(wanted.get(user_id)), _id(stands.get(user_id))
-        if known.get(user_id) == ids:
+        malformed = uncertain or not (
+            _stands_once(folder, user_id) and _is_well_formed(wanted.get(user_id))
+        )
+        if known.get(user_id) == ids and not malformed:
             tenants[user_id] = None
             continue
         intents, published = (
             git_trees.below(side[user_id], depth) if user_id in side else {}
             for side, depth in ((wanted, 2), (stands, 3))
         )
-        tenants[user_id] = OpenedTenant(ids, intents, published)
+        tenants[user_id] = OpenedTenant(ids, intents, published, malformed)
         settings |= dict(_settings(repository, intents))
     return OpenedShard(tenants, settings)
 
@@ -187,6 +197,18 @@ def _folder(tree: pygit2.Object | None) -> dict[str, pygit2.Object]:
     if not isinstance(tree, pygit2.Tree):
         return {}
     return {git_trees.shown_path(entry.raw_name or b""): entry for entry in tree}
+
+
+def _stands_once(tree: pygit2.Object | None, name: str) -> bool:
+    """Whether a name is at most once in a folder, and found where it is looked for."""
+    if not isinstance(tree, pygit2.Tree):
+        return True
+    raw = git_trees.raw_bytes(tree)
+    return stands_once(raw, name.encode()) and (name in tree) == holds(raw, name.encode())
+
+
+def _is_well_formed(tree: pygit2.Object | None) -> bool:
+    return not isinstance(tree, pygit2.Tree) or is_well_formed(tree.read_raw())
 
 
 def _id(entry: pygit2.Object | None) -> str | None:

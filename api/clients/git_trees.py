@@ -4,27 +4,21 @@ Only the trees along the changed paths are written, so an edit costs by the dept
 not by the size of the repository (`Index` would be O(repository)).
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import islice
 from typing import Final, Literal
 
 import pygit2
 from pygit2.enums import FileMode, ObjectType
 
-from api.domain.repo_layout import ENTRIES
 from api.errors import RepositoryUnavailable
 
 Kind = Literal["file", "folder", "other"]
 
 
-# What is read of one folder at most: far above what an app may have (50 files, 900 KiB), and low
-# enough that whatever somebody pushes costs a bounded time and memory.
-MAX_DEPTH: Final = 20
-MAX_FILES: Final = 2_000
+#: Of a file that is read at all.
 MAX_FILE_BYTES: Final = 1024 * 1024
-MAX_FOLDER_BYTES: Final = 4 * MAX_FILE_BYTES
 
 
 @dataclass(frozen=True)
@@ -34,25 +28,6 @@ class Entry:
     id: str
     kind: Kind
     children: Mapping[str, "Entry"] = field(default_factory=dict, repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class OpenedFolder:
-    """An app's folder at a commit, read in one go."""
-
-    id: str
-    children: Mapping[str, Entry]  # all names in it
-    files: Mapping[str, bytes]  # regular ones of its entries, by path below the folder
-    odd: Sequence[str]  # of them, what nobody reads: links, submodules, executables, past a limit
-
-    def below(self, name: str) -> dict[str, bytes]:
-        """The files of a folder in it, by path relative to that."""
-        prefix = f"{name}/"
-        return {
-            path.removeprefix(prefix): data
-            for path, data in self.files.items()
-            if path.startswith(prefix)
-        }
 
 
 @dataclass(frozen=True)
@@ -82,12 +57,13 @@ def root(repository: pygit2.Repository, commit: str) -> pygit2.Tree:
     return found.tree
 
 
-def _name(entry: pygit2.Object) -> str:
-    # Names may be any bytes: what is not UTF-8 is escaped, so that it is text and never plain.
+def name_of(entry: pygit2.Object) -> str:
+    """A name as text; it may be any bytes, so what is not UTF-8 is escaped, and never plain."""
     return shown_path(entry.raw_name or b"").replace("/", "\\x2f")  # nor does it lead elsewhere
 
 
-def _kind(entry: pygit2.Object) -> Kind:
+def kind_of(entry: pygit2.Object) -> Kind:
+    """What an entry of a folder is, by its mode."""
     if entry.filemode == FileMode.TREE:
         return "folder"
     return "file" if entry.filemode in (FileMode.BLOB, FileMode.BLOB | 0o20) else "other"
@@ -122,14 +98,15 @@ def below(tree: pygit2.Object | None, depth: int) -> dict[str, Entry]:
     if depth == 0 or not isinstance(tree, pygit2.Tree):
         return {}
     return {
-        _name(entry): Entry(str(entry.id), _kind(entry), below(entry, depth - 1)) for entry in tree
+        name_of(entry): Entry(str(entry.id), kind_of(entry), below(entry, depth - 1))
+        for entry in tree
     }
 
 
 def entry(repository: pygit2.Repository, commit: str, path: str) -> Entry | None:
     """What stands at a path."""
     found = find(root(repository, commit), path)
-    return None if found is None else Entry(str(found.id), _kind(found))
+    return None if found is None else Entry(str(found.id), kind_of(found))
 
 
 def read(repository: pygit2.Repository, commit: str, path: str) -> bytes | None:
@@ -160,85 +137,6 @@ def file(repository: pygit2.Repository, object_id: str) -> bytes | None:
 def shown_path(raw: bytes) -> str:
     """A path as people and JSON can take it: what is not UTF-8 is escaped."""
     return raw.decode("utf-8", "backslashreplace")
-
-
-def walk(tree: pygit2.Tree) -> Iterator[tuple[str, pygit2.Object]]:
-    """Everything below a tree that is no folder, by path; folders past a limit as they are."""
-    waiting: list[tuple[str, int, pygit2.Tree]] = [("", 0, tree)]
-    opened = 0  # a few small trees can name each other so often that nobody comes to an end
-    while waiting:
-        prefix, depth, folder = waiting.pop()
-        for entry in folder:
-            path = prefix + _name(entry)
-            if isinstance(entry, pygit2.Tree) and depth < MAX_DEPTH and opened < MAX_FILES:
-                opened += 1
-                waiting.append((f"{path}/", depth + 1, entry))
-            else:
-                yield path, entry
-
-
-def _sorted_out(
-    repository: pygit2.Repository, tree: pygit2.Object | None
-) -> tuple[dict[str, pygit2.Oid], list[str]]:
-    """Regular files within the limits, and the paths of everything else."""
-    regular: dict[str, pygit2.Oid] = {}
-    odd: list[str] = []
-    if not isinstance(tree, pygit2.Tree):
-        return regular, odd
-    room = MAX_FOLDER_BYTES
-    for path, entry in islice(walk(tree), 10 * MAX_FILES):
-        size = MAX_FILE_BYTES + 1
-        if _kind(entry) == "file":
-            _, size = repository.odb.read_header(entry.id)
-        if path not in regular and size <= min(room, MAX_FILE_BYTES) and len(regular) < MAX_FILES:
-            regular[path] = entry.id
-            room -= size
-        elif len(odd) < MAX_FILES:
-            odd.append(path)
-    return regular, sorted(odd)
-
-
-def _regular_files(repository: pygit2.Repository, tree: pygit2.Object | None) -> dict[str, bytes]:
-    return _contents(repository, _sorted_out(repository, tree)[0])
-
-
-def _contents(repository: pygit2.Repository, regular: Mapping[str, pygit2.Oid]) -> dict[str, bytes]:
-    return {path: blob(repository, str(object_id)) for path, object_id in sorted(regular.items())}
-
-
-def files(repository: pygit2.Repository, commit: str, path: str) -> dict[str, bytes]:
-    """Every regular file below a folder, by path relative to it; what is odd is not."""
-    return _regular_files(repository, find(root(repository, commit), path))
-
-
-def tree_files(repository: pygit2.Repository, tree_id: str) -> dict[str, bytes]:
-    """Every regular file of a tree by its object id."""
-    return _regular_files(repository, repository.get(tree_id))
-
-
-def open_folder(repository: pygit2.Repository, commit: str, path: str) -> OpenedFolder | None:
-    """An app's folder with its entries; None when there is no such folder.
-
-    Each entry has room of its own, and what else stands there is not read: it hides nothing.
-    """
-    tree = find(root(repository, commit), path)
-    if not isinstance(tree, pygit2.Tree):
-        return None
-    regular: dict[str, pygit2.Oid] = {}
-    odd: list[str] = []
-    for name in ENTRIES:
-        if name not in tree:
-            continue
-        entry = tree[name]
-        if isinstance(entry, pygit2.Tree):
-            files, others = _sorted_out(repository, entry)
-            regular |= {f"{name}/{path}": object_id for path, object_id in files.items()}
-            odd += [f"{name}/{path}" for path in others]
-        elif _kind(entry) == "file" and repository.odb.read_header(entry.id)[1] <= MAX_FILE_BYTES:
-            regular[name] = entry.id
-        else:
-            odd.append(name)
-    return OpenedFolder(str(tree.id), below(tree, 1), _contents(repository, regular), sorted(odd))
 
 
 def store_below(

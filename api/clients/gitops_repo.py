@@ -18,12 +18,13 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar, TypeVarTuple
 import pygit2
 from pygit2.enums import ObjectType, SortMode
 
-from api.clients import git_commits, git_gathering, git_history, git_tenants, git_trees
+from api.clients import git_commits, git_folders, git_gathering, git_history, git_tenants, git_trees
 from api.clients.commit_signing import Signer
 from api.clients.git_commits import Change, Overtaken, create, read_file
+from api.clients.git_folders import OpenedFolder
 from api.clients.git_history import commit_time, signature
 from api.clients.git_tenants import Ids, OpenedTenant, ShardState, ShardTip
-from api.clients.git_trees import Edit, Entry, OpenedFolder
+from api.clients.git_trees import Edit, Entry
 from api.domain.commit_message import Person
 from api.errors import RepositoryUnavailable
 
@@ -138,15 +139,15 @@ class GitopsRepo:
 
     async def files(self, commit: str, path: str = "") -> dict[str, bytes]:
         """Every regular file below a folder, by path relative to it."""
-        return await self._run(git_trees.files, commit, path)
+        return await self._run(git_folders.files, commit, path)
 
     async def tree_files(self, tree_id: str) -> dict[str, bytes]:
         """Every regular file of a tree by its object id."""
-        return await self._run(git_trees.tree_files, tree_id)
+        return await self._run(git_folders.tree_files, tree_id)
 
     async def open_folder(self, commit: str, path: str) -> OpenedFolder | None:
         """An app's folder with its entries; None when there is no such folder."""
-        return await self._run(git_trees.open_folder, commit, path)
+        return await self._run(git_folders.open_folder, commit, path)
 
     async def info(self, commit: str) -> CommitInfo | None:
         """A commit's message and people; None for anything that is not a commit here."""

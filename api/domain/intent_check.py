@@ -20,7 +20,9 @@ from api.domain.repo_layout import (
 from api.domain.source_check import Diagnostic
 
 #: Raise it when a rule here changes: checks are cached under it.
-VERSION: Final = 2
+VERSION: Final = 3
+#: How `AppFolder.odd` tells of the app's folder itself.
+OWN_FOLDER: Final = "./"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,9 @@ class AppFolder:
     """The entries of an app's folder, by path relative to it (`code/user_code.py`)."""
 
     files: Mapping[str, bytes]
-    odd: tuple[str, ...] = ()  # links, submodules, executables, and what is past a limit
+    #: Links, submodules, executables, what is past a limit; with a slash behind, folders that git
+    #: did not write ("./" for the app's own).
+    odd: tuple[str, ...] = ()
 
     def below(self, entry: str) -> dict[str, bytes]:
         """The files of one entry, by path relative to that."""
@@ -60,7 +64,7 @@ def check_settings(ref: AppRef, folder: AppFolder) -> tuple[AppFile | None, list
 
 def check_structure(folder: AppFolder) -> list[Diagnostic]:
     """Only regular files with plain names, and no secrets by hand."""
-    found = [problem(path, "not_a_file", _NOT_A_FILE, _REGULAR) for path in folder.odd]
+    found = [_odd(path) for path in folder.odd]
     found += [
         problem(path, "path", f"{path!r} is not a plain path.", "Use letters, digits, _ - and .")
         for path in sorted(folder.files)
@@ -82,6 +86,18 @@ def check_structure(folder: AppFolder) -> list[Diagnostic]:
         for name in sorted(folder.below("secrets"))
     ]  # fmt: skip
     return found
+
+
+def _odd(path: str) -> Diagnostic:
+    if path.endswith("/"):
+        return malformed("app.yaml" if path == OWN_FOLDER else path.removesuffix("/"))
+    return problem(path, "not_a_file", _NOT_A_FILE, _REGULAR)
+
+
+def malformed(path: str) -> Diagnostic:
+    """What is wrong with a folder that git did not write (`tree_form`): nothing of it is taken."""
+    message = "Its folder names something twice, or in an order or with a mode that git never uses."
+    return problem(path, "malformed", message, _GIT)
 
 
 def check_tenant(shard: str, user_id: str, data: bytes | None) -> TenantFile | Diagnostic:
@@ -121,4 +137,5 @@ _NOT_A_FILE: Final = (
     "Links, submodules, executables and files past 1 MiB or 20 folders deep are not published."
 )
 _REGULAR: Final = "Commit a small regular file (`git update-index --chmod=-x <path>`)."
+_GIT: Final = "Write the commit anew with git itself; `git fsck` tells what is wrong."
 _PUT_BACK: Final = "Put it back as it was: `git log -- <path>` shows the last version."

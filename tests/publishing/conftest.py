@@ -3,6 +3,7 @@
 import asyncio
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -31,17 +32,32 @@ async def sources() -> AsyncIterator[SourceChecker]:
     await checker.close()
 
 
-@pytest.fixture
-async def stack(tmp_path, template_repo, sources) -> AsyncIterator[Stack]:
-    path = tmp_path / "repo.git"
-    await asyncio.to_thread(subprocess.run, ["cp", "-r", template_repo, path], check=True)
+@asynccontextmanager
+async def opened_stack(path: Path, template: Path, sources: SourceChecker) -> AsyncIterator[Stack]:
+    """A stack on a copy of the template, with its database beside it."""
+    await asyncio.to_thread(subprocess.run, ["cp", "-r", template, path], check=True)
     schema = (*sqlite_store.SCHEMA, *commit_index.SCHEMA)
-    async with SqliteDatabase.open(tmp_path / "db.sqlite3", schema) as database:
+    async with SqliteDatabase.open(path.with_name("db.sqlite3"), schema) as database:
         repo = GitopsRepo(path)
         async with running_stack(repo, database, sources, LocalUpstream(path)) as made:
             yield made
         await repo.close()
+
+
+@pytest.fixture
+async def stack(tmp_path, template_repo, sources) -> AsyncIterator[Stack]:
+    """At the end, git finds every object in order."""
+    path = tmp_path / "repo.git"
+    async with opened_stack(path, template_repo, sources) as made:
+        yield made
     done = await asyncio.to_thread(
         subprocess.run, ["git", "-C", path, "fsck", "--strict"], capture_output=True, check=True
     )
     assert b"error" not in done.stderr
+
+
+@pytest.fixture
+async def odd_stack(tmp_path, template_repo, sources) -> AsyncIterator[Stack]:
+    """For a test that brings objects which git would not write."""
+    async with opened_stack(tmp_path / "repo.git", template_repo, sources) as made:
+        yield made
