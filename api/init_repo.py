@@ -135,11 +135,15 @@ def read_folder(folder: Path) -> dict[str, bytes]:
 
 
 def _protect(path: Path) -> None:
-    """Who may write `flux/*` decides everything: nobody by a push, as a forge's rule would say."""
+    """Who may write `flux/*` decides everything: nobody by a push, as a forge's rule would say.
+
+    And nobody pushes what git itself would not write.
+    """
     hook = path / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(_UPDATE_HOOK)
     hook.chmod(0o755)
+    git_clone.check_pushes(path)
 
 
 _UPDATE_HOOK: Final = """\

@@ -51,6 +51,15 @@ def quieten_path(path: Path) -> None:
     quieten(pygit2.Repository(str(path)))
 
 
+def check_pushes(path: Path) -> None:
+    """Let git look at every object that people push: trees that it would not write are refused.
+
+    Only here, where they come in. A copy that refused to fetch them would stop everybody's deploys
+    for one commit of somebody's: there they are held, app by app (`tree_form`).
+    """
+    pygit2.Repository(str(path)).config["receive.fsckObjects"] = True
+
+
 def _copy_of(path: Path) -> str | None:
     config = pygit2.Repository(str(path)).config
     return config[_MARK] if _MARK in config else None  # noqa: SIM401  (it has no `get`)
