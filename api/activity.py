@@ -202,7 +202,8 @@ class Activity:
         """What this process knows, unless another one has read since."""
         text = await self._store.note(_KNOWLEDGE)
         if self._last_known is None or text != dump_knowledge(self._last_known):
-            self._last_known = load_knowledge(text, await self._store.note(_COUNTERS))
+            counters = await self._store.note(_COUNTERS)  # megabytes, with many apps
+            self._last_known = await asyncio.to_thread(load_knowledge, text, counters)
         return self._last_known
 
     async def _keep(self, known: Knowledge) -> None:
@@ -214,7 +215,8 @@ class Activity:
         now = self._clock()
         kept = self._kept_counters
         if kept is None or kept[0] != processes or now - kept[1] >= _COUNTERS_EVERY:
-            await self._store.keep_note(_COUNTERS, dump_counters(known.routers))
+            counters = await asyncio.to_thread(dump_counters, known.routers)
+            await self._store.keep_note(_COUNTERS, counters)
             self._kept_counters = (processes, now)
         await self._store.keep_note(_KNOWLEDGE, dump_knowledge(known))
         self._last_known = known
