@@ -40,6 +40,7 @@ READING_SECONDS: Final = 60.0
 READING: Final = "reading the routers' counters"
 _KNOWLEDGE: Final = "activity"
 _COUNTERS: Final = "router-counters"
+_CLEANED: Final = "cleaned-up"
 #: A reading takes some seconds at most; how often it is waited for, and for how many seconds.
 _PATIENCE: Final = 450  # 90 s: longer than a lease, should its holder have died
 _SHORT_PATIENCE: Final = 10
@@ -99,6 +100,20 @@ class Activity:
         #: Which routers' counters were kept, and when.
         self._kept_counters: tuple[Mapping[str, str], datetime] | None = None
         self._silent: frozenset[str] = frozenset()
+        #: When all routers were last read and idle apps last judged, by anybody; as of this minute.
+        self._complete_at = self._cleaned_at = clock()
+
+    def reading_age(self) -> float:
+        """Seconds since all routers were last read; since the start if that is not known."""
+        return (self._clock() - self._complete_at).total_seconds()
+
+    def cleanup_age(self) -> float:
+        """Seconds since idle apps were last judged; since the start if that is not known."""
+        return (self._clock() - self._cleaned_at).total_seconds()
+
+    async def note_cleanup(self) -> None:
+        """Keep that idle apps were judged now."""
+        await self._store.keep_note(_CLEANED, self._clock().isoformat())
 
     async def known(self) -> Knowledge:
         """What was known at the last reading, whoever made it; without the counters."""
@@ -172,6 +187,7 @@ class Activity:
         """Read every so many seconds, in one process at a time; runs until it is cancelled."""
         while True:
             try:
+                await self._look_at_ages()
                 async with self._leases.held(READING):
                     await self._read()
             except HeldElsewhere:
@@ -181,6 +197,11 @@ class Activity:
             except Exception:  # noqa: BLE001  (reported; without a reading nobody is judged idle)
                 _LOG.exception("the use of apps could not be read")
             await asyncio.sleep(seconds)
+
+    async def _look_at_ages(self) -> None:
+        self._complete_at = (await self.known()).complete_at or self._complete_at
+        if cleaned := await self._store.note(_CLEANED):
+            self._cleaned_at = datetime.fromisoformat(cleaned)
 
     @asynccontextmanager
     async def _alone(self, patience: int = _PATIENCE) -> AsyncIterator[None]:

@@ -132,6 +132,8 @@ class Cleaner:
                 commit, verdicts = await self._write(fate, action, due)
                 told += verdicts
                 commits += [commit] if commit else []
+            if not plan.stopped:
+                await self._activity.note_cleanup()
             return replace(plan, verdicts=told, commits=commits)
 
     async def run_every(self, seconds: float) -> None:

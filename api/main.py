@@ -11,6 +11,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api import __version__
+from api.activity import Activity
 from api.catching_up import CatchingUp
 from api.clients.app_requests import AppRequests
 from api.clients.cluster import Cluster
@@ -141,6 +142,8 @@ async def open_platform(settings: Settings, metrics: Metrics, stack: AsyncExitSt
     use = await stack.enter_async_context(open_activity(settings, records, urls))
     if urls:
         stack.push_async_callback(use.stop)
+    if limits:
+        _watch_use(metrics, use)
     await stack.enter_async_context(_running(use.run()))
     if urls:
         cleaner = make_cleaner(settings, records, use, cluster.open_requests)
@@ -221,6 +224,13 @@ def _watch(metrics: Metrics, writer: Writer, publisher: Publisher, refusals: Ref
         ),
     ):
         metrics.watch(name, about, value)
+
+
+def _watch_use(metrics: Metrics, use: Activity) -> None:
+    """Where requests to apps are counted: without fresh counts nobody is judged idle."""
+    about = "Seconds since the requests to apps were last read from all routers."
+    metrics.watch("use_reading_age_seconds", about, use.reading_age)
+    metrics.watch("cleanup_age_seconds", "Seconds since idle apps were judged.", use.cleanup_age)
 
 
 @asynccontextmanager
