@@ -16,6 +16,7 @@ happened and where, and a hint that says what to do next::
     ├── TooManyRequests      429  too_many_requests     details.retry_after in seconds
     └── Unavailable          503  unavailable           nothing was saved; try again
         ├── DatabaseUnavailable     database_unavailable
+        ├── DatabasesUnavailable    databases_unavailable   the server of people's own ones
         ├── RepositoryUnavailable   repository_unavailable
         │   └── OutcomeUnknown      outcome_unknown   cut off: it may have been saved
         ├── CheckUnavailable        check_unavailable
@@ -140,6 +141,12 @@ class DatabaseUnavailable(Unavailable):
     """The database cannot be used."""
 
     code = "database_unavailable"
+
+
+class DatabasesUnavailable(Unavailable):
+    """The server of people's own databases cannot be used."""
+
+    code = "databases_unavailable"
 
 
 class RepositoryUnavailable(Unavailable):
