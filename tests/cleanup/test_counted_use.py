@@ -209,3 +209,61 @@ def test_whoever_was_used_is_seen_or_lies_in_a_hole(rounds):
         for ref, at in used.items() if told else ():
             blind = known.blind.until if known.blind else NOW - MINUTE
             assert max(seen.get(ref, NOW - MINUTE), blind) >= at
+
+
+EVENTS = ["read", "read", "silent", "nothing", "gap", "restart", "gone", "keep", "reload"]
+
+
+@given(
+    rounds=st.lists(
+        st.tuples(
+            st.lists(st.tuples(st.sampled_from(["shop", "blog"]), st.booleans()), max_size=3),
+            st.sampled_from(EVENTS),
+            st.booleans(),  # which of two routers it befalls
+        ),
+        min_size=1,
+        max_size=15,
+    )
+)
+def test_no_use_is_lost_with_several_routers_and_processes_that_follow_each_other(rounds):
+    """Routers come and go, are silent or not read for long; knowledge is kept and loaded again."""
+    counts: dict[bool, dict[AppRef, int]] = {False: {}, True: {}}
+    process, now = {False: 1, True: 1}, NOW
+    known, seen, used, kept = Knowledge(), {}, {}, None
+    address = {False: "10.0.0.1:9100", True: "10.0.0.2:9100"}
+    for requests, event, which in rounds:
+        for app, router in requests:
+            router_there = router if router in counts else not router
+            ref = AppRef("u1", app)
+            counts[router_there][ref] = counts[router_there].get(ref, 0) + 1
+            used[ref] = now
+        now += 10 * MINUTE if event == "gap" else MINUTE
+        was_read = (
+            address[which] in known.routers
+        )  # one that nobody read within minutes is not seen
+        if event in {"restart", "gone"} and was_read and which in counts:
+            process[which] += 1
+            if event == "gone" and len(counts) == 2:
+                del counts[which]
+            else:
+                counts[which] = {}
+        elif event == "read" and which not in counts:
+            process[which] += 1
+            counts[which] = {}
+        elif event == "keep":
+            kept = dump_counters(known.routers)  # large, so that it is not kept every time
+        elif event == "reload":
+            known = load_knowledge(dump_knowledge(known), kept)
+        if event in {"nothing", "gap", "restart"}:
+            continue
+        silent = {address[which]: "away"} if event == "silent" and which in counts else {}
+        told = [
+            reading(dict(found), str(process[router]), address[router])
+            for router, found in counts.items()
+            if address[router] not in silent
+        ]
+        known, found = learn(known, told, silent, now)
+        seen |= dict.fromkeys(found, now)
+        for ref, at in used.items() if not silent else ():
+            blind = known.blind.until if known.blind else NOW - MINUTE
+            assert max(seen.get(ref, NOW - MINUTE), blind) >= at
