@@ -1,4 +1,4 @@
-import { useEffect, useRef } from "react";
+import { useEffect, useEffectEvent, useRef } from "react";
 import { useIsDark } from "../../app/theme";
 import styles from "./conflict.module.css";
 import { FONT, monaco, themeName } from "./monaco";
@@ -13,6 +13,7 @@ export function DiffView({
   sides = CONFLICT,
   inlineBelow = 620,
   className = styles.diff,
+  onEdit,
 }: {
   difference: Difference;
   /** What each side is, for those who hear it; keep the array the same between renders. */
@@ -20,9 +21,13 @@ export function DiffView({
   /** In pixels of the view itself. */
   inlineBelow?: number;
   className?: string;
+  /** Makes the second side one to write in; hears its text. */
+  onEdit?: (path: string, text: string) => void;
 }) {
   const host = useRef<HTMLDivElement>(null);
   const dark = useIsDark();
+  const writable = onEdit !== undefined;
+  const edited = useEffectEvent((text: string) => onEdit?.(difference.path, text));
 
   useEffect(() => {
     if (!host.current) return;
@@ -32,7 +37,8 @@ export function DiffView({
     const editor = monaco.editor.createDiffEditor(host.current, {
       ...FONT,
       automaticLayout: true,
-      readOnly: true,
+      readOnly: !writable,
+      originalEditable: false,
       minimap: { enabled: false },
       renderOverviewRuler: false,
       scrollBeyondLastLine: false,
@@ -43,12 +49,14 @@ export function DiffView({
     const { path } = difference;
     editor.getOriginalEditor().updateOptions({ ariaLabel: `${path} ${sides[0]}` });
     editor.getModifiedEditor().updateOptions({ ariaLabel: `${path} ${sides[1]}` });
+    const heard = modified.onDidChangeContent(() => edited(modified.getValue()));
     return () => {
+      heard.dispose();
       editor.dispose();
       original.dispose();
       modified.dispose();
     };
-  }, [difference, sides, inlineBelow]);
+  }, [difference, sides, inlineBelow, writable]);
 
   useEffect(() => monaco.editor.setTheme(themeName(dark)), [dark]);
 

@@ -271,3 +271,59 @@ it("what another window made of the draft is not overwritten unasked", async () 
   fireEvent.click(await screen.findByRole("button", { name: "Take that one" }));
   expect(screen.getByLabelText<HTMLTextAreaElement>("Code").value).toBe("theirs");
 });
+
+const theirs = { ...content, commit: "c9", files: { "user_code.py": "theirs" } };
+const moved = {
+  "POST /api/apps/validate": valid,
+  "GET /api/apps": { body: { apps: [{ ...app, commit: "c9" }] } },
+  "GET /api/apps/shop-1": { body: { ...app, ...theirs } },
+};
+
+it("somebody with unsaved edits is told of a push, and keeps what they typed", async () => {
+  const draft = {
+    ...open(content, base),
+    content: { ...content, files: { "user_code.py": "mine" } },
+  };
+  const sent = platform({
+    ...moved,
+    "PUT /api/apps/shop-1": { status: 202, body: { ...app, commit: "c10" } },
+  });
+  edit(draft);
+  expect(await screen.findByText("This app changed since you began this draft.")).toBeTruthy();
+  expect(screen.getByLabelText<HTMLTextAreaElement>("Code").value).toBe("mine");
+  fireEvent.click(screen.getByRole("button", { name: "Compare" }));
+  fireEvent.click(await screen.findByRole("button", { name: "Keep as my draft" }));
+  expect(screen.queryByText("This app changed since you began this draft.")).toBeNull();
+  expect(screen.getByLabelText<HTMLTextAreaElement>("Code").value).toBe("mine");
+  expect(screen.getByText("Undeployed changes")).toBeTruthy();
+  fireEvent.click(screen.getByRole("button", { name: /^Deploy/ }));
+  await waitFor(() => expect(screen.queryByText("Undeployed changes")).toBeNull());
+  expect(sent.find(({ method }) => method === "PUT")?.body).toMatchObject({
+    files: { "user_code.py": "mine" },
+    base_commit: "c9",
+  });
+});
+
+it("an editor without edits follows the app by itself", async () => {
+  platform(moved);
+  edit();
+  await waitFor(() =>
+    expect(screen.getByLabelText<HTMLTextAreaElement>("Code").value).toBe("theirs"),
+  );
+  expect(screen.queryByText("Undeployed changes")).toBeNull();
+});
+
+it("a file can be taken from the app, and the rest kept", async () => {
+  const files = { "user_code.py": "mine", "more.py": "mine too" };
+  platform(moved);
+  edit({ ...open(content, base), content: { ...content, files } });
+  fireEvent.click(await screen.findByRole("button", { name: "Compare" }));
+  fireEvent.change(await screen.findByLabelText("Files that differ"), {
+    target: { value: "user_code.py" },
+  });
+  fireEvent.click(screen.getByRole("button", { name: "Take this file from the app" }));
+  expect(screen.getByText("As the app has it")).toBeTruthy();
+  fireEvent.click(screen.getByRole("button", { name: "Keep as my draft" }));
+  expect(screen.getByLabelText<HTMLTextAreaElement>("Code").value).toBe("theirs");
+  expect(screen.getByText("Undeployed changes")).toBeTruthy();
+});

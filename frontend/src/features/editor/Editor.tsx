@@ -1,7 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useEffectEvent, useState } from "react";
 import { useLocation } from "wouter";
-import type { Version } from "../../api/errors";
 import { appsQuery, metaQuery, statusQuery } from "../../api/queries";
 import type { App } from "../../api/types";
 import { SkipLink } from "../../app/Page";
@@ -14,6 +13,7 @@ import { RestNotice } from "../rest/RestNotice";
 import { useActivity } from "../rest/useActivity";
 import { BottomPanel, type PanelName } from "./BottomPanel";
 import type { Place } from "./CodeEditor";
+import type { Resolution } from "./ConflictDialog";
 import { EditorDialogs, type OpenDialog } from "./EditorDialogs";
 import { EditorHeader } from "./EditorHeader";
 import { EditorNotices } from "./EditorNotices";
@@ -23,6 +23,7 @@ import { StatusBar } from "./StatusBar";
 import { Tabs } from "./Tabs";
 import { useDeploy } from "./useDeploy";
 import { useDraft } from "./useDraft";
+import { useUnderneath } from "./useUnderneath";
 import { useValidation } from "./useValidation";
 import { useWorkspace } from "./useWorkspace";
 import { changedPaths, isDirty, isStale, type Workspace } from "./workspace";
@@ -59,17 +60,19 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
     },
   });
   const status = useQuery({ ...statusQuery(app?.app_id ?? ""), enabled: app !== undefined });
-  // How much time is left is on the list; what is here was true when the page was opened.
-  const apps = useQuery({ ...appsQuery, refetchInterval: 60_000, enabled: app !== undefined });
+  // How much time is left, and whether somebody else changed the app, is on the list.
+  const apps = useQuery({ ...appsQuery, refetchInterval: 10_000, enabled: app !== undefined });
   const listed = apps.data?.apps.find(({ app_id }) => app_id === app?.app_id);
+  const sending = progress.phase === "sending";
+  useUnderneath({ appId: app?.app_id, seen: listed?.commit, sending, latest, dispatch });
   const now = useNow();
   useActivity(app?.app_id, content);
   const failed = progress.status?.stage === "failed" ? progress.status : undefined;
   const lastLines = useLastLines(app?.app_id, failed?.commit);
 
-  function startDeploy(over?: string): void {
+  function startDeploy(): void {
     setPanel("deploy");
-    void deploy(over);
+    void deploy();
   }
   function startRestart(): void {
     setPanel("deploy");
@@ -100,10 +103,9 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
     dispatch({ type: "discard" }); // a draft of what is gone would be of no use
     navigate("/");
   }
-  function resolve(current: Version, keep: "mine" | "theirs"): void {
-    dispatch({ type: "rebase", base: current });
-    if (keep === "theirs") dispatch({ type: "discard" });
-    else startDeploy(current.commit);
+  function resolve({ base: current, content: chosen, deploys }: Resolution): void {
+    dispatch({ type: "resolved", base: current, content: chosen });
+    if (deploys) startDeploy();
   }
 
   useShortcuts({ deploy: () => startDeploy(), save: saveDraft });
@@ -120,7 +122,7 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
         state={app ? stateShown(progress.phase, status.data?.status ?? app.status) : "draft"}
         dirty={dirty && base !== undefined}
         kept={draft.state}
-        sending={progress.phase === "sending"}
+        sending={sending}
         onDeploy={() => startDeploy()}
         onRestart={startRestart}
         onSave={saveDraft}
@@ -134,7 +136,7 @@ export function Editor(initial: DraftKey & { workspace: Workspace; app: App | un
         onCompare={(current) => setDialog({ type: "conflict", current })}
         onTake={take}
       />
-      {listed && progress.phase !== "sending" && progress.phase !== "following" ? (
+      {listed && !sending && progress.phase !== "following" ? (
         <RestNotice
           className={styles.notices}
           app={{ ...listed, status: status.data?.status ?? listed.status }}

@@ -4,6 +4,7 @@ import type { App } from "../../api/types";
 import { Button } from "../../ui/Button";
 import { Dialog, DialogActions } from "../../ui/Dialog";
 import { DeleteAppDialog } from "../dashboard/DeleteAppDialog";
+import type { Resolution } from "./ConflictDialog";
 import { SettingsDialog } from "./SettingsDialog";
 import type { Action, Workspace } from "./workspace";
 
@@ -32,7 +33,7 @@ export function EditorDialogs({
   onClose: () => void;
   onDiscard: () => void;
   onDeleted: () => void;
-  onResolve: (current: Version, keep: "mine" | "theirs") => void;
+  onResolve: (resolution: Resolution) => void;
 }) {
   switch (dialog?.type) {
     case "settings":

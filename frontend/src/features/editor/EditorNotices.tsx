@@ -59,7 +59,7 @@ export function EditorNotices({
             </Button>
           }
         >
-          Your draft is safe. Deploying asks which version to keep.
+          Your draft is safe: compare the two, and keep yours, take the other, or merge them.
         </Notice>
       ) : null}
       {elsewhere ? (

@@ -29,8 +29,7 @@ interface Options {
 export function useDeploy(options: Options): {
   app: App | undefined;
   progress: ProgressControl["progress"];
-  /** `over` is the commit to replace knowingly, after a conflict was shown. */
-  deploy: (over?: string) => Promise<void>;
+  deploy: () => Promise<void>;
   restart: () => Promise<void>;
   /** A commit was made that changed nothing of the content. */
   moved: (deploy: Deploy) => void;
@@ -53,14 +52,14 @@ export function useDeploy(options: Options): {
     refused(error);
   }
 
-  async function deploy(over?: string): Promise<void> {
+  async function deploy(): Promise<void> {
     if (sending.current) return;
     sending.current = true;
     const { content: sent, basedOn } = latest();
     begin("deploy");
     try {
       const taken = app
-        ? await update(app.app_id, sent, over ?? basedOn)
+        ? await update(app.app_id, sent, basedOn)
         : await firstDeploy(draftId, sent);
       const { commit, name, entrypoint } = taken;
       dispatch({ type: "deployed", base: { ...sent, name, entrypoint, commit } });

@@ -35,6 +35,8 @@ export type Action =
   | { type: "deployed"; base: Base }
   | { type: "moved"; commit: string }
   | { type: "rebase"; base: Base }
+  | { type: "underneath"; base: Base }
+  | { type: "resolved"; base: Base; content: Content }
   | { type: "discard" }
   | { type: "replace"; workspace: Workspace };
 
@@ -141,11 +143,39 @@ export function reduce(state: Workspace, action: Action): Workspace {
         : state;
     case "rebase":
       return { ...state, base: action.base };
+    case "underneath":
+      return underneath(state, action.base);
+    case "resolved":
+      // What the person chose, knowing the version that it stands on now.
+      return withContent(
+        { ...state, base: action.base, basedOn: action.base.commit },
+        action.content,
+      );
     case "replace":
       return action.workspace;
     case "discard":
       return state.base ? withOpenTabs(state, state.base) : state;
   }
+}
+
+/** The app moved on while it is open here: only what nobody typed into follows by itself. */
+function underneath(state: Workspace, base: Base): Workspace {
+  if (state.base === undefined) return state;
+  if (sameContent(base, state.base)) {
+    return { ...state, base, basedOn: isStale(state) ? state.basedOn : base.commit };
+  }
+  if (sameContent(base, state.content)) return { ...state, base, basedOn: base.commit };
+  if (!isDirty(state)) return withOpenTabs(state, base);
+  return { ...state, base };
+}
+
+/** Other content, keeping open what is still there. */
+function withContent(state: Workspace, content: Content): Workspace {
+  const tabs = state.tabs.filter((tab) => content.files[tab] !== undefined);
+  const active = state.active !== undefined && tabs.includes(state.active) ? state.active : tabs[0];
+  const fresh = open(contentOf(content));
+  const shown = tabs.length > 0 ? { tabs, active } : { tabs: fresh.tabs, active: fresh.active };
+  return { ...state, content: contentOf(content), ...shown };
 }
 
 function withFiles(state: Workspace, files: Record<string, string>): Workspace {
