@@ -18,9 +18,11 @@ def small_requests(cluster: Cluster) -> Iterator[None]:
     """New pods ask the scheduler for little processor time; Deployments and limits stay."""
     cluster.apply("\n---\n".join(json.dumps(each) for each in _policy()))
     time.sleep(_IN_FORCE_SECONDS)
-    yield
-    kinds = "mutatingadmissionpolicybindings,mutatingadmissionpolicies"
-    cluster.kubectl("delete", kinds, _NAME)
+    try:
+        yield
+    finally:
+        kinds = "mutatingadmissionpolicybindings,mutatingadmissionpolicies"
+        cluster.kubectl("delete", kinds, _NAME)
 
 
 def _policy() -> list[dict[str, Any]]:

@@ -48,7 +48,9 @@ def walk(tree: pygit2.Tree) -> Iterator[tuple[str, pygit2.Object]]:
     opened = 0  # a few small trees can name each other so often that nobody comes to an end
     while waiting:
         prefix, depth, folder = waiting.pop()
-        if not is_well_formed(folder.read_raw()):
+        raw = folder.read_raw()
+        # 29,000 names are enough for anybody; to look through millions of them takes minutes.
+        if len(raw) > MAX_FILE_BYTES or not is_well_formed(raw):
             yield prefix or "/", folder
             continue
         for entry in folder:

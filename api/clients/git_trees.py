@@ -19,6 +19,8 @@ Kind = Literal["file", "folder", "other"]
 
 #: Of a file that is read at all.
 MAX_FILE_BYTES: Final = 1024 * 1024
+#: Of a file read by its path; what the platform keeps of a shard is larger than people's files.
+MAX_READ_BYTES: Final = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -110,9 +112,13 @@ def entry(repository: pygit2.Repository, commit: str, path: str) -> Entry | None
 
 
 def read(repository: pygit2.Repository, commit: str, path: str) -> bytes | None:
-    """A file's bytes; None when there is no such file."""
+    """A file's bytes; None when there is no such file, or one past MAX_READ_BYTES."""
     found = find(root(repository, commit), path)
-    return found.data if isinstance(found, pygit2.Blob) else None
+    if not isinstance(found, pygit2.Blob):
+        return None
+    # The header first: gigabytes of zeros pack into a small push.
+    _, size = repository.odb.read_header(found.id)
+    return found.data if size <= MAX_READ_BYTES else None
 
 
 def blob(repository: pygit2.Repository, blob_id: str) -> bytes:

@@ -49,6 +49,9 @@ HOSTILE: dict[str, PullRequest] = {
     "lists-themselves": PullRequest(
         odd("/people.yaml", content=b"kind: People\noperators: [eve]\n"),
         "people.yaml", "not_yours", "operator", "left out"),
+    "platform-file-of-gigabytes": PullRequest(
+        files({"/platform.yaml": PLATFORM + b"#" * (17 * 1024 * 1024)}),
+        "platform.yaml", "not_yours", "operator", "left out"),
     "higher-ceilings": PullRequest(
         files({"/platform.yaml": PLATFORM + b"ceilings: {memory: 64Gi}\n"}),
         "platform.yaml", "not_yours", "operator", "goes live"),
