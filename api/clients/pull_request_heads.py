@@ -69,8 +69,9 @@ class PullRequestHeads:
         Raises InvalidRequest when there is none or it is too large, RepositoryUnavailable when
         the forge does not answer.
         """
-        folder = await asyncio.to_thread(self._make)
+        making = asyncio.create_task(asyncio.to_thread(self._make))
         try:
+            folder = await asyncio.shield(making)
             await self._fetch(folder, ref)
             base, head = await asyncio.to_thread(_read, folder)
             repo = GitopsRepo(folder)
@@ -79,7 +80,8 @@ class PullRequestHeads:
             finally:
                 await repo.close()
         finally:
-            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+            # Who is cancelled cannot end the thread that makes it: it is awaited, then thrown away.
+            await asyncio.to_thread(shutil.rmtree, await making, ignore_errors=True)
 
     def clear(self) -> None:
         """Throw away what a process left that was ended in the middle; for the start."""

@@ -77,7 +77,7 @@ async def test_an_unknown_forge_is_refused(
     assert heads == []
 
 
-async def test_a_body_that_is_too_large_is_not_read(platform: Application, heads: list[HeadMoved]):
+async def test_a_body_that_is_too_large_is_refused(platform: Application, heads: list[HeadMoved]):
     body = b" " * (MAX_BYTES + 1)
     answer = await post(platform, "github", body, dict(signed("github", "push", body)))
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "too_large")

@@ -37,7 +37,7 @@ HOSTILE: dict[str, PullRequest] = {
     "others-code": PullRequest(
         files({"/{victim}/code/user_code.py": HELLO + b"# more\n"}),
         "{victim}/code", "not_yours", "another tenant", "goes live"),
-    "others-app-deleted": PullRequest(
+    "others-file-added": PullRequest(
         files({"/{victim}/code/extra.py": b"x = 1\n"}),
         "{victim}/code", "not_yours", "another tenant", "goes live"),
     "own-tenant-file": PullRequest(
