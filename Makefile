@@ -52,7 +52,7 @@ format: setup-dev ## Put the sources into the one format
 	npm --prefix frontend run format
 
 # The ones that take minutes at most; the rest by name: make bench BENCH="history writer source_check_fuzz"
-BENCH ?= deploy runner source_check cleanup
+BENCH ?= deploy runner source_check cleanup check
 bench: setup-dev ## Print the benchmark tables; fails if a limit is broken
 	@status=0; for bench in $(BENCH); do \
 		echo; echo "# $$bench"; $(BIN)/python -m "bench.$$bench" || status=1; done; exit $$status
