@@ -216,12 +216,20 @@ def _opened(key: bytes, text: Any, place: bytes) -> tuple[bytes, Value]:
     if match is None:
         raise Unreadable(f"{place.decode(errors='replace')!r} is not encrypted")
     try:
-        data, nonce, tag = (base64.b64decode(part, validate=True) for part in match.groups()[:3])
+        data, nonce, tag = map(_bytes, match.groups()[:3])
         plain = AESGCM(key).decrypt(nonce, data + tag, place)
         return plain, _meaning(plain, match[4])
     except (InvalidTag, ValueError, binascii.Error):
         where = place.decode(errors="replace")
         raise Unreadable(f"the value at {where!r} was altered, or put elsewhere") from None
+
+
+def _bytes(text: str) -> bytes:
+    """What base64 says, in its one spelling: spare bits of the last character are zero."""
+    data = base64.b64decode(text, validate=True)
+    if base64.b64encode(data).decode() != text:
+        raise ValueError("it is not the one spelling")
+    return data
 
 
 def _meaning(plain: bytes, kind: str) -> Value:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import string
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -166,6 +168,18 @@ def test_no_flipped_bit_of_a_value_passes(data):
     with pytest.raises(sops.Unreadable) as refused:
         sops.decrypt(yaml.safe_dump(file, sort_keys=False).encode(), [IDENTITY])
     assert "secret" not in str(refused.value)
+
+
+def test_the_bits_of_base64_that_say_nothing_count_as_well():
+    file = sops.encrypt(secret({"A": "secret"}), [RECIPIENT], NOW).decode()
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    places = [match.end(1) - 1 for match in re.finditer(r",(?:iv|tag):([^=]+)=", file)]
+    assert len(places) == 4
+    for at in places:
+        other = letters[letters.index(file[at]) ^ 1]
+        altered = file[:at] + other + file[at + 1 :]
+        with pytest.raises(sops.Unreadable):
+            sops.decrypt(altered.encode(), [IDENTITY])
 
 
 @given(st.binary(max_size=300))
